@@ -132,13 +132,14 @@ def expire(
     because the run compensates; ``comment`` says why. A later decision is refused. Those that
     escalate past their deadline stay open while the run waits: their wait does not call this.
     """
-    if not subject_ids:  # the usual case of a condition: nothing is overdue
-        return []
+    # Usually nothing is overdue, or nothing is open: then there is no savepoint.
     open_ones = Approval.objects.filter(
         subject_id__in=list(subject_ids), name=name, key=key, status=ApprovalStatus.OPEN
     )
+    ids = list(open_ones.values_list("pk", flat=True))
+    if not ids:
+        return []
     with transaction.atomic():
-        ids = list(open_ones.values_list("pk", flat=True))
         Approval.objects.filter(pk__in=ids, status=ApprovalStatus.OPEN).update(
             status=ApprovalStatus.EXPIRED,
             decided_at=Now(),
