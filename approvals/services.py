@@ -4,7 +4,7 @@ A wait step opens approvals when it begins, and reads their decisions in its con
 the run's lock. Everything else that changes an approval locks the run first, then the approval.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -112,7 +112,7 @@ def decide(
     return Decided(approval, bool(decided_now))
 
 
-def decisions(subject_ids: Sequence[UUID], name: str, key: str = "") -> dict[UUID, Approval]:
+def decisions(subject_ids: Collection[UUID], name: str, key: str = "") -> dict[UUID, Approval]:
     """Return the approvals of these orders that were approved or rejected.
 
     For the condition of a wait, which runs under the runs' locks. Leaves out open and expired ones.
@@ -132,13 +132,14 @@ def expire(
     because the run compensates; ``comment`` says why. A later decision is refused. Those that
     escalate past their deadline stay open while the run waits: their wait does not call this.
     """
-    if not subject_ids:  # the usual case of a condition: nothing is overdue
-        return []
+    # Usually nothing is overdue, or nothing is open: then there is no savepoint.
     open_ones = Approval.objects.filter(
         subject_id__in=list(subject_ids), name=name, key=key, status=ApprovalStatus.OPEN
     )
+    ids = list(open_ones.values_list("pk", flat=True))
+    if not ids:
+        return []
     with transaction.atomic():
-        ids = list(open_ones.values_list("pk", flat=True))
         Approval.objects.filter(pk__in=ids, status=ApprovalStatus.OPEN).update(
             status=ApprovalStatus.EXPIRED,
             decided_at=Now(),

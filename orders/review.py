@@ -11,8 +11,7 @@ from django.utils.module_loading import import_string
 
 import approvals.services
 from approvals.services import NewApproval
-from approvals.states import ApprovalStatus, DefaultAction
-from clock.now import now
+from approvals.states import DefaultAction
 from money.amounts import format_amount
 from orders.models import Order, OrderLine
 from orders.steps import CHECKOUT_QUEUE
@@ -81,7 +80,7 @@ def open_review(batch: Batch) -> None:
             name=REVIEW,
             wait=await_review.name,
             question=run.input["review"],
-            deadline=now() + settings.REVIEW_TIME,
+            deadline=batch.deadlines[run.subject_id],
             default=default_action(),
         )
         for run in batch.runs.values()
@@ -113,7 +112,7 @@ def await_review(batch: WaitBatch) -> None:
         return
     decided = approvals.services.decisions(reviewed, REVIEW)
     for subject_id, approval in decided.items():
-        if approval.status == ApprovalStatus.APPROVED:
+        if approval.is_approved:
             batch.proceed(subject_id, {"approval_id": str(approval.pk)})
         else:
             batch.reject(subject_id, REVIEW_REJECTED, approval.comment)

@@ -1,20 +1,20 @@
 """The lifecycle of an order, from placed to confirmed or cancelled. Start reading here.
 
-A run of CHECKOUT takes one order through these steps. Each step is a function in
-``orders/steps.py`` or ``orders/review.py``, with its compensation right below it. A *local* step changes our database and
-commits together with its journal row. A *remote* step calls another system: its attempt
-is committed first, then the call is made without an open transaction, then the result is committed.
+A run of CHECKOUT takes one order through these steps. Each step is a function, with its compensation
+right below it: see the imports. A *local* step changes our database and commits together with its journal
+row. A *remote* step calls another system: its attempt is committed first, then the call is made without
+an open transaction, then the result is committed.
 
-=====================  ======  =========================  ========================================
-step                   kind    compensation               the run compensates if
-=====================  ======  =========================  ========================================
-``reserve_stock``      local   ``release_stock``          an item is out of stock
-``authorize_payment``  remote  ``void_authorization``     the payment is declined or rejected, or
-                                                          none of 8 attempts had a result
-``await_review``       wait    ``withdraw_review``        staff reject it, or do not decide in time
-``confirm_order``      local   ``withdraw_confirmation``  its stock is no longer held in full
-``capture_payment``    remote  ``refund_payment``         the authorization has expired
-=====================  ======  =========================  ========================================
+=======================  ======  =========================  =======================================
+step                     kind    compensation               the run compensates if
+=======================  ======  =========================  =======================================
+``reserve_stock``        local   ``release_stock``          an item is out of stock
+``authorize_payment``    remote  ``void_authorization``     the payment is declined or rejected, or
+                                                            none of 8 attempts had a result
+``await_review``         wait    ``withdraw_review``        staff reject it, or do not decide in time
+``confirm_order``        local   ``withdraw_confirmation``  its stock is no longer held in full
+``capture_payment``      remote  ``refund_payment``         the authorization has expired
+=======================  ======  =========================  =======================================
 
 ``confirm_order`` makes the order *confirmed*. Its money is taken right afterwards.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -68,6 +69,8 @@ class Batch:
     def __init__(self, runs: Sequence[RunView], phase: PhaseWrites) -> None:
         self.runs = {run.subject_id: run for run in runs}
         self.rejections: dict[UUID, Rejection] = {}
+        self.deadlines: Mapping[UUID, datetime] = {}
+        """When the wait of each subject ends; for ``begin``."""
         self._phase = phase
 
     @property
@@ -126,9 +129,16 @@ class WaitBatch(Batch):
     """The runs whose condition is tried together. A run without a word goes on waiting."""
 
     def __init__(
-        self, runs: Sequence[RunView], phase: PhaseWrites, overdue_ids: frozenset[UUID]
+        self,
+        runs: Sequence[RunView],
+        phase: PhaseWrites,
+        *,
+        arrived_ids: frozenset[UUID],
+        overdue_ids: frozenset[UUID],
     ) -> None:
         super().__init__(runs, phase)
+        self.arrived_ids = arrived_ids
+        """The subjects whose run has just arrived: it does not wait yet."""
         self.overdue_ids = overdue_ids
         """The subjects whose deadline has passed."""
         self.outputs: dict[UUID, Output] = {}

@@ -215,8 +215,10 @@ class Saga:
 
     def _problems(self) -> Iterator[str]:
         names = [step.name for step in self.steps]
-        if not names or len(set(names)) != len(names):
-            yield f"{self.name}: needs at least one step, each with a name of its own"
+        if not names:
+            yield f"{self.name}: needs at least one step"
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            yield f"{self.name}: two steps are named {name}"
         texts: dict[str, RejectionText] = {}
         for step in self.steps:
             yield from compensation_problems(step.compensation_name, step.compensating_action)

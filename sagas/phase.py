@@ -205,7 +205,9 @@ class Phase(PhaseRows):
     def _try_condition(self, group: list[RunContext], step: Step, work: Wait) -> None:
         """Move on the runs whose condition is met; the others begin to wait, or wait on."""
         is_late = frozenset(c.run.subject_id for c in group if self._is_overdue(c))
-        batch = WaitBatch([context.view() for context in group], self.writes, is_late)
+        is_new = frozenset(c.run.subject_id for c in group if not c.state.waits_for)
+        views = [context.view() for context in group]
+        batch = WaitBatch(views, self.writes, arrived_ids=is_new, overdue_ids=is_late)
         work.until(batch)
         self._check_declared(batch, step, work.rejections)
         waiting = []
@@ -243,11 +245,13 @@ class Phase(PhaseRows):
     def _begin(self, group: list[RunContext], work: Wait) -> Mapping[UUID, datetime]:
         """Do what a wait begins with, and return its deadline for each subject."""
         batch = self._batch(group)
+        if callable(work.deadline):
+            batch.deadlines = work.deadline(batch)
+        else:
+            batch.deadlines = dict.fromkeys(batch.runs, self.now + work.deadline)
         if work.begin is not None:
             work.begin(batch)
-        if callable(work.deadline):
-            return work.deadline(batch)
-        return dict.fromkeys(batch.runs, self.now + work.deadline)
+        return batch.deadlines
 
     def _claim(self, group: list[RunContext], step: Step, work: Remote) -> None:
         if not self.link.is_compensating:

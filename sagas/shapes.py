@@ -21,7 +21,7 @@ Shapes = Mapping[str, Shape]
 
 REMEDY: Final = (
     "raise `version`, and keep the old definition registered until its last run has ended"
-    " (or, if this version was never deployed, remove its entry from the file and record it again)"
+    " (or, if this version was never deployed, remove its entry from the file and run `make versions`)"
 )
 
 
@@ -47,14 +47,14 @@ def differences(recorded: Shapes, present: Shapes) -> Iterator[str]:
         if version not in present:
             yield (
                 f"{version}: recorded, but not in this code; keep it registered until its last run"
-                " has ended, then record again"
+                " has ended, then run `make versions`"
             )
         else:
             for change in _changes(shape, present[version]):
                 yield f"{version}: {change}; {REMEDY}"
     for version in present:
         if version not in recorded:
-            yield f"{version}: not recorded yet; record it"
+            yield f"{version}: not recorded yet; run `make versions`"
 
 
 def changed_versions(recorded: Shapes, present: Shapes) -> Iterator[str]:

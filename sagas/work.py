@@ -196,7 +196,8 @@ class Wait:
     ``until`` is called for runs that have just arrived, that were nudged, or whose deadline has passed.
     For each it calls ``proceed``, ``reject``, or neither: then the run goes on waiting. It runs
     under the run's lock, so a fact that was committed before its nudge is always found.
-    ``begin`` runs once, in the transaction in which a run starts to wait.
+    ``begin`` runs once, after the first look and in its transaction, for runs that start to wait. It
+    finds their deadlines in ``batch.deadlines``.
     """
 
     until: Condition

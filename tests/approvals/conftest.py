@@ -12,14 +12,13 @@ from sagas.definition import Saga, wait_step
 from sagas.descriptions import RejectionText, StepText, WaitText
 from sagas.work import Reject
 from tests.support.approval_helpers import A_DAY, QUESTION, REVIEW
-from tests.support.clock import database_time
 
 
 def ask(batch: Batch) -> None:
     open_approvals(
         NewApproval(
             *(run.subject_id, run.correlation_id, REVIEW, "await_review", QUESTION),
-            deadline=database_time() + A_DAY,
+            deadline=batch.deadlines[run.subject_id],
             default=DefaultAction.REJECT,
         )
         for run in batch.runs.values()

@@ -1,41 +1,48 @@
-"""The example of docs/waits.md works, and the page shows it as it is here."""
+"""The example of docs/waits.md: orders that wait for a fraud review, with the setting FRAUD_REVIEW.
 
-import re
+The page shows this file as ``tests/orders/test_fraud_review.py``, without the first fixture, and
+``tests/support/fraud_review.py`` as ``orders/fraud_review.py``.
+"""
+
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
+from pytest_django import Settings
 
 import approvals.services
 from approvals.models import Approval
 from approvals.states import ApprovalStatus, DecidedVia, Decision
 from orders.models import Order
 from orders.saga import CHECKOUT
+from payments.models import Payment
 from sagas.models import SagaRun
 from sagas.sweep import sweep
 from tests.support.checkout_versions import placed_with
-from tests.support.clock import advance
+from tests.support.clock import A_DAY, advance
 from tests.support.fraud_review import await_fraud_review
 from tests.support.ledger_checks import assert_ledgers_agree
 from tests.support.shop import Shop
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ROOT = Path(__file__).parents[2]
-EXCERPT = re.compile(r"```python\n# (tests/\S+\.py)\n(.*?)```", re.DOTALL)
+
+@pytest.fixture(autouse=True)
+def checkout_with_the_example() -> Iterator[None]:
+    """Place orders with the example's step, whether or not the checkout has one of this name."""
+    first, *rest = (step for step in CHECKOUT.steps if step.name != await_fraud_review.name)
+    with placed_with((first, await_fraud_review, *rest)):
+        yield
 
 
 @pytest.fixture(autouse=True)
-def with_fraud_review() -> Iterator[None]:
-    reserve_stock, *rest = CHECKOUT.steps
-    with placed_with((reserve_stock, await_fraud_review, *rest)):
-        yield
+def with_fraud_review(settings: Settings) -> None:
+    settings.FRAUD_REVIEW = True
 
 
 @pytest.fixture
 def order(shop: Shop) -> Order:
-    """An order that waits for its fraud review."""
+    """An order of two mugs and a T-shirt that waits for its fraud review."""
     shop.sandbox_stripe.start_over()
     order = shop.place()
     shop.messages.deliver_all()
@@ -52,35 +59,50 @@ def decide(decision: Decision) -> bool:
 
 
 def ended(shop: Shop, order: Order) -> tuple[str, str]:
-    """Deliver all messages; return the order's status, and its reason."""
+    """Deliver all messages; return the status and the reason of an order that has ended.
+
+    Fails if stock, money and events are not as they must be for it.
+    """
     shop.messages.deliver_all()
     order.refresh_from_db()
     assert_ledgers_agree(shop.sandbox_stripe)
     return order.status, order.reason
 
 
+def test_an_order_waits_before_it_has_a_payment(shop: Shop, order: Order) -> None:
+    run, approval = SagaRun.objects.get(), Approval.objects.get()
+
+    assert not Payment.objects.exists()
+    assert run.waiting_since is not None
+    assert run.waiting_until == run.waiting_since + A_DAY
+    assert (approval.wait, approval.deadline) == (run.waits_for, run.waiting_until)
+
+
 def test_an_approved_order_goes_on(shop: Shop, order: Order) -> None:
-    decide(Decision.APPROVE)
+    assert decide(Decision.APPROVE)
 
     assert ended(shop, order) == ("confirmed", "")
 
 
 def test_a_rejected_order_is_cancelled(shop: Shop, order: Order) -> None:
-    decide(Decision.REJECT)
+    assert decide(Decision.REJECT)
 
     assert ended(shop, order) == ("cancelled", "fraud_suspected")
+    assert not Payment.objects.exists()
 
 
 def test_an_order_that_is_not_reviewed_within_a_day_is_cancelled(shop: Shop, order: Order) -> None:
-    advance(timedelta(hours=24))
+    advance(A_DAY)
     sweep()
 
-    assert ended(shop, order) == ("cancelled", "fraud_not_reviewed")
+    shop.deliver_next()  # rejects the order, and compensates nothing yet
     assert Approval.objects.get().status == ApprovalStatus.EXPIRED
     assert not decide(Decision.APPROVE)
 
+    assert ended(shop, order) == ("cancelled", "fraud_not_reviewed")
 
-def test_a_decision_survives_a_lost_message(shop: Shop, order: Order) -> None:
+
+def test_a_decision_counts_although_its_message_is_lost(shop: Shop, order: Order) -> None:
     decide(Decision.APPROVE)
     shop.messages.drop_all()
     advance(timedelta(minutes=1))
@@ -93,12 +115,22 @@ def test_a_cancelled_order_is_no_longer_reviewed(shop: Shop, order: Order) -> No
     shop.cancel(order)
 
     assert ended(shop, order) == ("cancelled", "cancelled_by_customer")
-    assert Approval.objects.get().status == ApprovalStatus.EXPIRED
+    assert not decide(Decision.APPROVE)
 
 
-def test_the_page_shows_the_example_as_it_is() -> None:
-    excerpts = EXCERPT.findall((ROOT / "docs" / "waits.md").read_text())
+def test_without_the_setting_no_order_waits(shop: Shop, settings: Settings) -> None:
+    settings.FRAUD_REVIEW = False
+    order = shop.place()
 
-    assert len(excerpts) == 2
-    for path, text in excerpts:
-        assert text in (ROOT / path).read_text(), path
+    assert ended(shop, order) == ("confirmed", "")
+    assert not Approval.objects.exists()
+
+
+def test_an_order_that_waits_is_still_reviewed_when_the_setting_is_off(
+    shop: Shop, order: Order, settings: Settings
+) -> None:
+    settings.FRAUD_REVIEW = False
+    advance(A_DAY)
+    sweep()
+
+    assert ended(shop, order) == ("cancelled", "fraud_not_reviewed")

@@ -84,10 +84,10 @@ class AlsoDeclined(Declined):
 
 
 IMPOSSIBLE: dict[str, tuple[Steps, str]] = {
-    "no steps": (lambda _: [], "parcel: needs at least one step, each with a name of its own"),
+    "no steps": (lambda _: [], "parcel: needs at least one step"),
     "two steps of one name": (
         lambda fakes: [fakes.local("pack"), fakes.local("pack")],
-        "parcel: needs at least one step, each with a name of its own",
+        "parcel: two steps are named pack",
     ),
     "a compensation that may be rejected": (
         lambda fakes: [

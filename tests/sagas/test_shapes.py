@@ -147,11 +147,13 @@ def test_a_new_version_beside_the_old_one_only_has_to_be_recorded(fakes: FakeSag
     both, one = shapes.shapes_of([second, first]), shapes.shapes_of([first])
 
     assert list(both) == ["parcel 1", "parcel 2"]
-    assert list(shapes.differences(one, both)) == ["parcel 2: not recorded yet; record it"]
+    assert list(shapes.differences(one, both)) == [
+        "parcel 2: not recorded yet; run `make versions`"
+    ]
     assert list(shapes.differences(both, one)) == [
         (
             "parcel 2: recorded, but not in this code; keep it registered until its last run has"
-            " ended, then record again"
+            " ended, then run `make versions`"
         )
     ]
 
@@ -162,7 +164,7 @@ def test_the_command_records_new_and_gone_versions_but_no_change(
 ) -> None:
     path, of_code = tmp_path / "versions.json", RECORDED.read_text()
     saga = fakes.saga(fakes.local("pack"))
-    with pytest.raises(CommandError, match="parcel 1: not recorded yet; record it"):
+    with pytest.raises(CommandError, match="parcel 1: not recorded yet; run `make versions`"):
         output_of("sagas", "shapes", "--check", str(path))
 
     assert output_of("sagas", "shapes", "--record", str(path)) == ""

@@ -1,6 +1,7 @@
 """Wait steps: a condition over rows, with a deadline."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from sagas.pause_reasons import PauseReason
 from sagas.queries.runs import runs_of
 from sagas.services import nudge, pause, request_compensation, resume, retry_now
 from sagas.sweep import sweep
-from sagas.work import Escalate, Proceed, Reject
+from sagas.work import Escalate, Proceed, Reject, Wait
 from tests.support.clock import advance, database_time, wake_run
 from tests.support.fake_sagas import (
     DAY,
@@ -237,6 +238,46 @@ def test_a_deadline_may_depend_on_the_subject(fakes: FakeSagas, messages: Messag
 
     assert dict(SagaRun.objects.values_list("subject_id", "waiting_until")) == ends
     assert len(set(ends.values())) == len(runs)
+
+
+@pytest.mark.parametrize("each_its_own", [True, False])
+def test_what_a_wait_begins_with_gets_the_deadline_of_each_run(
+    fakes: FakeSagas, messages: MessageQueue, *, each_its_own: bool
+) -> None:
+    seen: dict[UUID, datetime] = {}
+
+    def deadline(batch: Batch) -> Mapping[UUID, datetime]:
+        return {
+            subject_id: database_time() + HOUR * (number + 1)
+            for number, subject_id in enumerate(batch.subject_ids)
+        }
+
+    step = fakes.wait("pickup", begins=True, deadline=deadline if each_its_own else DAY)
+    assert isinstance(step.action, Wait)
+    step.action = replace(step.action, begin=lambda batch: seen.update(batch.deadlines))
+    start_many(fakes.saga(step), 2)
+    messages.deliver_all()
+
+    assert len(seen) == 2
+    assert dict(SagaRun.objects.values_list("subject_id", "waiting_until")) == seen
+
+
+def test_a_condition_knows_which_runs_have_just_arrived(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    looks: list[frozenset[UUID]] = []
+    step = fakes.wait("pickup")
+    assert isinstance(step.action, Wait)
+    step.action = replace(step.action, until=lambda batch: looks.append(batch.arrived_ids))
+    run = started(fakes.saga(step), messages)
+
+    nudge(run_ids=[run.pk])
+    messages.deliver_all()
+    advance(DAY)
+    sweep()
+    messages.deliver_all()
+
+    assert looks == [{run.subject_id}, set(), set()]
 
 
 def test_a_wait_begins_once_and_what_it_began_is_compensated(

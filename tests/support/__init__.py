@@ -67,6 +67,7 @@ Staff and commands:
 The source and the session:
 
 - source files and their prose: ``source_files``, ``prose``
+- code in docs/: ``doc_excerpts``
 - servers of the session: ``embedded_servers``, ``outside_connections``
 - number of workers, order of the test files: ``scheduling``
 """

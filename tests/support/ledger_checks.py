@@ -25,9 +25,18 @@ def no_run_is_live() -> bool:
     return not SagaRun.objects.filter(status__in=LIVE).exists()
 
 
+def live_runs() -> list[str]:
+    """Return where each run is that has not ended, and what it waits for."""
+    return [
+        f"{run.saga} of {run.subject_id} at {run.step or 'its compensations'}"
+        + (f" waits for {run.waits_for} until {run.waiting_until}" if run.waits_for else "")
+        for run in SagaRun.objects.filter(status__in=LIVE)
+    ]
+
+
 def assert_ledgers_agree(sandbox_stripe: SandboxServer) -> None:
     """Check all orders against the provider's ledger, the events and the stock. No run may be live."""
-    assert no_run_is_live()
+    assert live_runs() == []
     orders = list(Order.objects.all())
     for order in orders:
         _assert_money_is_right(sandbox_stripe, order)
