@@ -19,6 +19,7 @@ from inventory.services import StockRequest
 from orders.events import ORDER_CANCELLED, ORDER_CONFIRMATION_WITHDRAWN, ORDER_CONFIRMED
 from orders.metrics import count_after_commit
 from orders.models import Cause, Order, lines_of, orders_by_id
+from orders.payment_waits import CUSTOMER_WAITS, REFUND_WAIT
 from orders.states import OrderStatus
 from payments.decline_messages import DECLINE_MESSAGES, DECLINED
 from payments.errors import (
@@ -36,9 +37,9 @@ from payments.errors import (
 from payments.services import Charge
 from sagas.batch import Batch, Output
 from sagas.definition import local_step, remote_step
-from sagas.descriptions import RejectionText, StepText, WaitText
+from sagas.descriptions import RejectionText, StepText
 from sagas.retry_policy import RetryPolicy
-from sagas.work import Attempt, Compensate, Escalate, PendingCall, Reject
+from sagas.work import Attempt, Compensate
 
 CHECKOUT_QUEUE: Final = "checkout"
 SETTLEMENT_QUEUE: Final = "settlement"
@@ -74,65 +75,6 @@ REJECTED_PAYMENT: Final = {
     ),
 }
 """The provider's code is the rejection's detail."""
-
-CUSTOMER_LOOKS: Final = RetryPolicy(
-    initial_delay=timedelta(seconds=2), max_delay=timedelta(minutes=1)
-)
-"""How often we look whether the customer has authenticated, if the provider does not tell us."""
-
-CUSTOMER_WAITS: Final = (
-    PendingCall(
-        AuthenticationRequired,
-        WaitText(
-            staff="the customer's authentication at their bank",
-            customer="you to confirm the payment at your bank",
-            then="the order is cancelled and its payment voided",
-        ),
-        deadline=settings.PAYMENT_GRACE or timedelta(minutes=15),
-        overdue=Reject(PaymentDeclined.code),
-        look_again=CUSTOMER_LOOKS,
-    ),
-    PendingCall(
-        AnotherPaymentNeeded,
-        WaitText(
-            staff="another payment by the customer",
-            customer="you to pay with another card",
-            then="the order is cancelled",
-        ),
-        deadline=settings.PAYMENT_GRACE or timedelta(minutes=15),
-        overdue=Reject(PaymentDeclined.code),
-        look_again=RetryPolicy(timedelta(minutes=10), timedelta(minutes=30)),
-    ),
-    PendingCall(
-        EarlierRefundPending,
-        WaitText(
-            staff="the refund of an earlier payment",
-            customer="the refund of your earlier payment",
-            then="the order is cancelled",
-        ),
-        deadline=settings.PAYMENT_GRACE or timedelta(minutes=15),
-        overdue=Reject(PaymentDeclined.code),
-        look_again=CUSTOMER_LOOKS,
-    ),
-)
-"""What an order waits for while its customer can still pay, within the setting PAYMENT_GRACE."""
-
-REFUND_WAIT: Final = PendingCall(
-    RefundPending,
-    WaitText(
-        staff="the refund to arrive, which takes up to ten working days",
-        customer="your refund, which takes up to ten working days",
-        then="the shop looks into it",
-    ),
-    deadline=timedelta(days=14),
-    overdue=Escalate(timedelta(days=7)),
-    look_again=RetryPolicy(timedelta(minutes=1), timedelta(hours=6)),
-)
-"""What a cancelled order waits for while its refund is on its way.
-
-Banks take five to ten working days. After fourteen days the order is flagged for staff, and again each
-week. Most refunds are done within minutes, so the first looks are close together.
-"""
 
 CLOSE_REQUEST_TEXT: Final = "Cancel the payment of {amount}; if it was taken, refund it."
 CLOSE_OPERATIONS: Final = ("cancel", "refund")
