@@ -199,10 +199,14 @@ class Authenticate:
 
 @dataclass(frozen=True)
 class WaitUntilLate:
-    """Time passes, and workers work, until an order is flagged as waiting past its deadline."""
+    """Time passes, and workers work, until an order is flagged as late or all orders have ended.
+
+    An order whose refund is kept pending does not end. With a fault it may never have been charged.
+    """
 
     def perform(self, stage: Stage) -> None:
-        stage.work_until(stage.world.is_flagged_as_late)
+        world = stage.world
+        stage.work_until(lambda: world.is_flagged_as_late() or world.is_at_rest())
 
 
 @dataclass(frozen=True)
