@@ -79,6 +79,11 @@ def test_a_large_order_waits_with_its_money_held_and_not_taken(shop: Shop, large
     assert approval.deadline == run.waiting_until
 
 
+def test_a_check_of_the_ledgers_names_what_an_order_waits_for(shop: Shop, large: Order) -> None:
+    with pytest.raises(AssertionError, match=f"checkout of {large.pk} at await_review waits for"):
+        assert_ledgers_agree(shop.sandbox_stripe)
+
+
 def test_an_approved_order_goes_on(shop: Shop, large: Order) -> None:
     assert decide(Decision.APPROVE)
 

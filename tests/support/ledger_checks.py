@@ -36,7 +36,8 @@ def live_runs() -> list[str]:
 
 def assert_ledgers_agree(sandbox_stripe: SandboxServer) -> None:
     """Check all orders against the provider's ledger, the events and the stock. No run may be live."""
-    assert live_runs() == []
+    live = live_runs()
+    assert not live, f"not ended: {'; '.join(live)}"
     orders = list(Order.objects.all())
     for order in orders:
         _assert_money_is_right(sandbox_stripe, order)
