@@ -13,7 +13,7 @@ WITH_SETTINGS = env $$($(VENV) -m sandbox.environment)
 SAGA_VERSIONS := config/saga_versions.json
 
 .DEFAULT_GOAL := help
-.PHONY: help smoke demo up check manage bench bench-waits prove prove-lock chaos properties screenshots fuzz test lint words versions openapi format clean refuse-live-keys
+.PHONY: help smoke demo up check manage bench bench-waits prove prove-lock chaos properties screenshots fuzz test lint words versions settings openapi format clean refuse-live-keys
 
 help: refuse-live-keys ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -79,6 +79,10 @@ words: .venv/installed ## Record that fewer banned phrases are left: lowers numb
 
 versions: .venv/installed ## Record new versions of sagas, and forget those that the code no longer has
 	@$(WITH_SETTINGS) $(VENV) manage.py sagas shapes --record $(SAGA_VERSIONS)
+
+settings: .venv/installed ## Write docs/configuration.md anew from the code
+	@mkdir -p var && $(WITH_SETTINGS) $(VENV) manage.py describe_settings > var/configuration.md
+	@mv var/configuration.md docs/configuration.md
 
 openapi: .venv/installed ## Write docs/openapi.yaml anew from the code
 	@$(WITH_SETTINGS) $(VENV) manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml

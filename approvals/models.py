@@ -86,6 +86,11 @@ class Approval(models.Model):
     def is_approved(self) -> bool:
         return self.status == ApprovalStatus.APPROVED
 
+    @property
+    def is_late(self) -> bool:
+        """Whether it was decided after its deadline, before a worker had ended the wait."""
+        return self.decided_at is not None and self.decided_at > self.deadline
+
     def agrees_with(self, decision: Decision) -> bool:
         """Return whether this is what was decided."""
         return self.status == STATUS_OF[decision]

@@ -102,6 +102,14 @@ def test_an_order_that_is_not_reviewed_within_a_day_is_cancelled(shop: Shop, ord
     assert ended(shop, order) == ("cancelled", "fraud_not_reviewed")
 
 
+def test_a_decision_past_the_deadline_does_not_count(shop: Shop, order: Order) -> None:
+    advance(timedelta(hours=25))
+
+    assert decide(Decision.APPROVE)
+
+    assert ended(shop, order) == ("cancelled", "fraud_not_reviewed")
+
+
 def test_a_decision_counts_although_its_message_is_lost(shop: Shop, order: Order) -> None:
     decide(Decision.APPROVE)
     shop.messages.drop_all()

@@ -62,7 +62,9 @@ def await_fraud_review(batch: WaitBatch) -> None:
         reviewed -= batch.arrived_ids
     decided = approvals.services.decisions(reviewed, FRAUD_REVIEW)
     for subject_id, approval in decided.items():
-        if approval.is_approved:
+        if approval.is_late:
+            batch.reject(subject_id, "fraud_not_reviewed")
+        elif approval.is_approved:
             batch.proceed(subject_id, {"approval_id": str(approval.pk)})
         else:
             batch.reject(subject_id, "fraud_suspected", approval.comment)

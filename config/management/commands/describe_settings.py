@@ -10,7 +10,7 @@ from config.env import Section, Variable
 HEAD = """# Configuration
 
 For operators: all environment variables. The application starts only with valid values. This page is generated from
-the code that reads them: `manage.py describe_settings > docs/configuration.md`.
+the code that reads them: `make settings`.
 """
 
 
