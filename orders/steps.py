@@ -162,9 +162,10 @@ def authorize_payment(attempt: Attempt) -> Output:
     """Authorize the customer's money, without taking it yet.
 
     After a time-out the next attempt first finds out what happened. While the customer has to
-    authenticate, or may pay otherwise after a decline, the order keeps its stock and waits. It also
-    waits while a payment that was replaced is refunded, within the same time. Past that time the order
-    is cancelled, and the compensation waits for that refund.
+    authenticate, or may pay otherwise after a decline, the order keeps its stock and waits. After as
+    many payments as are allowed, a decline is final. The order also waits while a payment that was
+    replaced is refunded, within the same time. Past that time the order is cancelled, and the
+    compensation waits for that refund.
     """
     try:
         return payments.services.authorize(attempt.subject_id, attempt)
@@ -183,6 +184,8 @@ def authorize_payment(attempt: Attempt) -> Output:
         raise
     except PaymentDeclined as declined:
         if attempt.is_overdue or not settings.PAYMENT_GRACE:
+            raise
+        if not payments.services.accepts_another_payment(attempt.subject_id):
             raise
         raise AnotherPaymentNeeded(declined.decline_code, attempt.waiting_until) from None
 

@@ -162,6 +162,11 @@ def replace_payment(charge: Charge, *, replaces: UUID | None = None) -> UUID:
     return payment.pk
 
 
+def accepts_another_payment(order_id: UUID) -> bool:
+    """Return whether the order has fewer payments than MAX_PAYMENTS_PER_ORDER."""
+    return Payment.objects.filter(order_id=order_id).count() < settings.MAX_PAYMENTS_PER_ORDER
+
+
 @dataclass(frozen=True, slots=True)
 class PendingAction:
     """What the customer of an order has to do, and the secret that the provider's library needs.

@@ -334,14 +334,27 @@ def test_paying_otherwise_locks_the_run_before_the_payments(alice: Customer) -> 
 
 
 def test_the_number_of_payments_is_limited(alice: Customer, settings: Settings) -> None:
-    settings.MAX_PAYMENTS_PER_ORDER = 2
-    alice.order(DECLINED)
-    alice.pay(DECLINED)
-    alice.deliver()
+    settings.MAX_PAYMENTS_PER_ORDER = 1
+    order = alice.order(ASKING)
 
-    refused = alice.pay(GOOD)
+    refused = alice.pay(GOOD, replaces=order["next_action"]["payment_id"])
 
     assert refused.is_problem(409, "too-many-payments")
+    assert len(alice.payments) == 1
+    assert alice.read()["waiting_for"]["code"] == "authentication_required"
+
+
+def test_the_last_decline_that_is_allowed_cancels_the_order(
+    alice: Customer, settings: Settings
+) -> None:
+    settings.MAX_PAYMENTS_PER_ORDER = 2
+    first = alice.order(DECLINED)
+    assert first["waiting_for"]["code"] == "another_payment_needed"
+
+    alice.pay(DECLINED)
+    order = alice.deliver()
+
+    assert (order["status"], order["reason_code"]) == ("cancelled", "payment_declined")
     assert len(alice.payments) == 2
 
 
