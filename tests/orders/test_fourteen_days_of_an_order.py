@@ -47,8 +47,8 @@ def test_fourteen_days_of_an_order_play_in_order(shop: Shop, settings: Settings)
         (4 * A_DAY, "confirm_order done"),
         (4 * A_DAY, "capture_payment done"),
         (4 * A_DAY, RunStatus.COMPLETED),
-        (13 * A_DAY, "return_payment done"),
         (13 * A_DAY, "release_reserved_stock done"),
+        (13 * A_DAY, "return_payment done"),
         (13 * A_DAY, "finish_cancelling done"),
         (13 * A_DAY, RunStatus.COMPLETED),
     ]

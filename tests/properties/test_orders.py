@@ -154,6 +154,7 @@ class OrdersMachine(RuleBasedStateMachine):
     ) -> None:
         """The lease ends, the sweep queues the run, and other workers take it over."""
         state = self.harness.deliver(self.harness.broker.take(number), fault)
+        self.assert_safe()
         self.harness.pass_time(A_LEASE)
         self.harness.sweep()
         for _ in range(min(others, len(self.harness.broker.waiting))):
