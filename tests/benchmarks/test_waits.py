@@ -122,6 +122,7 @@ def test_the_settings_with_the_sagas_of_the_benchmark_are_refused_outside_a_sand
 
 @pytest.mark.destructive
 @pytest.mark.timeout(900)
+@pytest.mark.prove  # a whole system runs for more than a minute
 def test_a_small_run_measures_everything_once(tmp_path: Path) -> None:
     copy = ProjectCopy(tmp_path / "clone")
     commands = processes((ROOT / "Procfile").read_text())

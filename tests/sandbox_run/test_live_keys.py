@@ -25,6 +25,7 @@ TARGETS = (
         "fuzz",
         "openapi",
         "versions",
+        "settings",
     ),
 )
 
