@@ -21,6 +21,9 @@ CUSTOMER_LOOKS: Final = RetryPolicy(
 )
 """How often we look whether the customer has authenticated, if the provider does not tell us."""
 
+CUSTOMERS_TIME: Final = settings.PAYMENT_GRACE or timedelta(minutes=15)
+"""How long a customer can still pay. A wait needs a deadline also where PAYMENT_GRACE is 0: then none begins."""
+
 CUSTOMER_WAITS: Final = (
     PendingCall(
         AuthenticationRequired,
@@ -29,7 +32,7 @@ CUSTOMER_WAITS: Final = (
             customer="you to confirm the payment at your bank",
             then="the order is cancelled and its payment voided",
         ),
-        deadline=settings.PAYMENT_GRACE or timedelta(minutes=15),
+        deadline=CUSTOMERS_TIME,
         overdue=Reject(PaymentDeclined.code),
         look_again=CUSTOMER_LOOKS,
     ),
@@ -40,7 +43,7 @@ CUSTOMER_WAITS: Final = (
             customer="you to pay with another card",
             then="the order is cancelled",
         ),
-        deadline=settings.PAYMENT_GRACE or timedelta(minutes=15),
+        deadline=CUSTOMERS_TIME,
         overdue=Reject(PaymentDeclined.code),
         look_again=RetryPolicy(timedelta(minutes=10), timedelta(minutes=30)),
     ),
@@ -51,7 +54,7 @@ CUSTOMER_WAITS: Final = (
             customer="the refund of your earlier payment",
             then="the order is cancelled",
         ),
-        deadline=settings.PAYMENT_GRACE or timedelta(minutes=15),
+        deadline=CUSTOMERS_TIME,
         overdue=Reject(PaymentDeclined.code),
         look_again=CUSTOMER_LOOKS,
     ),
