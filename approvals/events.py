@@ -1,13 +1,39 @@
-"""The events of approvals, with their fields. They quote neither the question nor a comment."""
+"""The events of approvals."""
 
-from events.event_types import EventType
+from typing import Annotated
+from uuid import UUID
 
-APPROVAL_OPENED = EventType(
-    "approval.opened", 1, frozenset({"approval_id", "name", "deadline", "default"})
-)
-APPROVAL_EXTENDED = EventType(
-    "approval.extended", 1, frozenset({"approval_id", "name", "deadline", "actor"})
-)
-APPROVAL_DECIDED = EventType(
-    "approval.decided", 1, frozenset({"approval_id", "name", "status", "via"})
-)
+from pydantic import AwareDatetime, Field
+
+from approvals.states import ApprovalStatus, DecidedVia, DefaultAction
+from events.event_types import Payload
+
+
+class ApprovalData(Payload):
+    """What all events of approvals carry."""
+
+    approval_id: UUID
+    name: Annotated[str, Field(description="What is to be decided, such as `order_review`.")]
+
+
+class ApprovalOpened(ApprovalData, name="approval.opened", version=1):
+    """A person is to decide something about the order."""
+
+    deadline: AwareDatetime
+    default: Annotated[
+        DefaultAction, Field(description="What happens if nobody decides before the deadline.")
+    ]
+
+
+class ApprovalExtended(ApprovalData, name="approval.extended", version=1):
+    """The deadline of an open approval was moved."""
+
+    deadline: AwareDatetime
+    actor: Annotated[str, Field(description="The name of the account that moved it.")]
+
+
+class ApprovalDecided(ApprovalData, name="approval.decided", version=1):
+    """An approval was decided, or expired without a decision. Final."""
+
+    status: ApprovalStatus
+    via: DecidedVia

@@ -7,18 +7,17 @@ the run's lock. Everything else that changes an approval locks the run first, th
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Count, F, Q
 
 import sagas.services
-from approvals.events import APPROVAL_DECIDED, APPROVAL_EXTENDED, APPROVAL_OPENED
+from approvals.events import ApprovalDecided, ApprovalExtended, ApprovalOpened
 from approvals.models import Approval
 from approvals.states import STATUS_OF, ApprovalStatus, DecidedVia, Decision, DefaultAction
 from clock.now import Now
-from events.event_types import Event, EventType
+from events.event_types import Event, Payload
 from events.services import record
 from sagas.bulk_sql import Insert, write
 
@@ -77,10 +76,13 @@ def open_approvals(new_approvals: Iterable[NewApproval]) -> None:
     opened = Approval.objects.filter(pk__in=[row.pk for row in rows]).order_by("pk")
     record(
         _event(
-            APPROVAL_OPENED,
             approval,
-            deadline=approval.deadline.isoformat(),
-            default=approval.default,
+            ApprovalOpened(
+                approval_id=approval.pk,
+                name=approval.name,
+                deadline=approval.deadline,
+                default=DefaultAction(approval.default),
+            ),
         )
         for approval in opened
     )
@@ -165,8 +167,10 @@ def extend(approval_id: UUID, deadline: datetime, actor: str) -> bool:
         deadline=deadline
     )
     if was_open:
-        extended = deadline.isoformat()
-        record([_event(APPROVAL_EXTENDED, approval, deadline=extended, actor=actor)])
+        extended = ApprovalExtended(
+            approval_id=approval.pk, name=approval.name, deadline=deadline, actor=actor
+        )
+        record([_event(approval, extended)])
         sagas.services.move_deadline(approval.subject_id, approval.wait, deadline)
     return bool(was_open)
 
@@ -222,9 +226,14 @@ def count_open() -> OpenApprovals:
 
 
 def _decided(approval: Approval) -> Event:
-    return _event(APPROVAL_DECIDED, approval, status=approval.status, via=approval.decided_via)
+    decided = ApprovalDecided(
+        approval_id=approval.pk,
+        name=approval.name,
+        status=ApprovalStatus(approval.status),
+        via=DecidedVia(approval.decided_via),
+    )
+    return _event(approval, decided)
 
 
-def _event(event_type: EventType, approval: Approval, **payload: Any) -> Event:
-    payload |= {"approval_id": str(approval.pk), "name": approval.name}
-    return event_type.of(approval.subject_id, approval.correlation_id, payload)
+def _event(approval: Approval, payload: Payload) -> Event:
+    return Event(approval.subject_id, approval.correlation_id, payload)

@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from config import (
     celery_settings,
     desk_settings,
+    event_settings,
     observability_settings,
     openapi,
     web_settings,
@@ -17,6 +18,7 @@ from config.application import PACKAGES
 from config.celery_settings import *  # noqa: F403 - its names are settings
 from config.desk_settings import *  # noqa: F403
 from config.env import Section
+from config.event_settings import *  # noqa: F403
 from config.provider_settings import read_provider_settings
 from config.throttle_settings import (
     max_open_orders,
@@ -238,6 +240,7 @@ CONFIGURATION = [
     web_settings.SECTION,
     _postgresql,
     celery_settings.SECTION,
+    event_settings.SECTION,
     _payments,
     _review,
     *_provider_sections,

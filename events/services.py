@@ -37,16 +37,11 @@ def outbox(events: Iterable[Event]) -> Insert:
                 version=event.type.version,
                 key=event.key,
                 correlation_id=event.correlation_id,
-                payload=dict(event.payload),
+                payload=event.payload.model_dump(mode="json"),
             )
             for event in events
         ]
     )
-
-
-def count_unrelayed(limit: int = 100_000) -> int:
-    """Return the number of events that are not relayed yet, at most ``limit``."""
-    return OutboxEvent.objects.filter(relayed_at__isnull=True)[:limit].count()
 
 
 def events_about(keys: Sequence[UUID]) -> Mapping[UUID, list[OutboxEvent]]:

@@ -11,9 +11,10 @@ from django.db import connection, transaction
 from django.db.models import F, Max, OuterRef, Subquery, Sum
 from django.db.models.functions import Coalesce
 
+from events.event_types import Event, OrderedItem
 from events.services import outbox
 from inventory.errors import BelowReserved
-from inventory.events import STOCK_RELEASED, STOCK_RESERVED
+from inventory.events import StockReleased, StockReserved
 from inventory.models import (
     MovementKind,
     Product,
@@ -136,7 +137,7 @@ def reserve(
         _movements(reservations, MovementKind.RESERVE),
         Update(list(changed.values()), ["reserved"]),
         outbox(
-            STOCK_RESERVED.of(order_id, correlation_ids[order_id], {"lines": _lines(lines)})
+            Event(order_id, correlation_ids[order_id], StockReserved(lines=_items(lines)))
             for order_id, lines in requests.items()
             if order_id not in missing_sku_by_order
         ),
@@ -164,8 +165,8 @@ def _reserve_order(
     return reservations, ""
 
 
-def _lines(requests: Iterable[StockRequest]) -> list[dict[str, object]]:
-    return [{"sku": request.sku, "quantity": request.quantity} for request in requests]
+def _items(requests: Iterable[StockRequest]) -> list[OrderedItem]:
+    return [OrderedItem(sku=request.sku, quantity=request.quantity) for request in requests]
 
 
 def confirm(line_counts: Mapping[UUID, int]) -> set[UUID]:
@@ -197,18 +198,19 @@ def release(correlation_ids: Mapping[UUID, UUID]) -> None:
     )
     if not reservations:
         return
-    released: dict[UUID, list[dict[str, object]]] = defaultdict(list)
+    released: dict[UUID, list[OrderedItem]] = defaultdict(list)
     for reservation in reservations:
         reservation.status = ReservationStatus.RELEASED
         sku = reservation.stock_level.product.sku
-        released[reservation.order_id].append({"sku": sku, "quantity": reservation.quantity})
+        item = OrderedItem(sku=sku, quantity=reservation.quantity)
+        released[reservation.order_id].append(item)
     write(
         Update(reservations, ["status"]),
         _movements(reservations, MovementKind.RELEASE),
         _subtract_reserved(reservations),
         outbox(
-            STOCK_RELEASED.of(order_id, correlation_ids[order_id], {"lines": lines})
-            for order_id, lines in released.items()
+            Event(order_id, correlation_ids[order_id], StockReleased(lines=items))
+            for order_id, items in released.items()
         ),
     )
 

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from approvals.services import count_open
 from clock.now import now as clock_time
-from events.services import count_unrelayed
+from events.relay.lag import lags
 from invariants.break_store import count_open_breaks
 from invariants.catalogue import GHOST_CHARGES, INVARIANTS
 from monitoring.heartbeats import queues
@@ -223,11 +223,20 @@ def _approvals() -> Iterator[Metric]:
 
 
 def _outbox() -> Iterator[Metric]:
-    yield _gauge(
-        "outbox_unrelayed",
-        "Events in the outbox that are not relayed yet, at most 100,000.",
-        count_unrelayed(),
+    waiting = _family(
+        "events_waiting", "Events that a transport has not published yet.", "transport"
     )
+    seconds = _family(
+        "events_waiting_seconds", "The age of the oldest of these events.", "transport"
+    )
+    failing = _family(
+        "events_failing", "1 while a transport cannot publish, otherwise 0.", "transport"
+    )
+    for lag in lags():
+        waiting.add_metric([lag.transport], lag.waiting)
+        seconds.add_metric([lag.transport], lag.seconds)
+        failing.add_metric([lag.transport], int(lag.failing_since is not None))
+    yield from (waiting, seconds, failing)
 
 
 def _gauge(name: str, description: str, value: float) -> GaugeMetricFamily:

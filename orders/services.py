@@ -14,6 +14,7 @@ from psycopg.errors import UniqueViolation
 import inventory.services
 import payments.services
 import sagas.services
+from events.event_types import Event, OrderedItem
 from events.services import outbox
 from orders.errors import (
     IllegalTransition,
@@ -26,7 +27,7 @@ from orders.errors import (
     UnchargeablePrices,
     UnknownProducts,
 )
-from orders.events import ORDER_PLACED
+from orders.events import OrderPlaced
 from orders.metrics import count_after_commit
 from orders.models import REFERENCE_CONSTRAINT, Cause, Order, OrderLine
 from orders.review import review_input
@@ -224,9 +225,12 @@ def _violates(constraint: str, error: IntegrityError) -> bool:
 def _placed_event(order: Order, lines: Iterable[OrderLine], correlation_id: UUID) -> Insert:
     """Return the insert of ``order.placed``, and count the order when it commits."""
     count_after_commit([order], OrderStatus.PLACED)
-    bought = [{"sku": line.sku, "quantity": line.quantity} for line in lines]
-    payload = {"total_minor": order.total_minor, "currency": order.currency, "lines": bought}
-    return outbox([ORDER_PLACED.of(order.pk, correlation_id, payload)])
+    placed = OrderPlaced(
+        total_minor=order.total_minor,
+        currency=order.currency,
+        lines=[OrderedItem(sku=line.sku, quantity=line.quantity) for line in lines],
+    )
+    return outbox([Event(order.pk, correlation_id, placed)])
 
 
 @transaction.atomic(savepoint=False)

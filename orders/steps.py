@@ -14,9 +14,10 @@ from django.conf import settings
 
 import inventory.services
 import payments.services
+from events.event_types import Event
 from events.services import outbox, record
 from inventory.services import StockRequest
-from orders.events import ORDER_CANCELLED, ORDER_CONFIRMATION_WITHDRAWN, ORDER_CONFIRMED
+from orders.events import OrderCancelled, OrderConfirmationWithdrawn, OrderConfirmed
 from orders.metrics import count_after_commit
 from orders.models import Cause, Order, lines_of, orders_by_id
 from orders.payment_waits import CUSTOMER_WAITS, REFUND_WAIT
@@ -234,10 +235,10 @@ def confirm_order(batch: Batch) -> None:
     confirmed = Order.objects.transition_locked(complete, causes, OrderStatus.CONFIRMED)
     count_after_commit(confirmed, OrderStatus.CONFIRMED)
     confirmations = [
-        ORDER_CONFIRMED.of(
+        Event(
             order.pk,
             batch.correlation_ids[order.pk],
-            {"total_minor": order.total_minor, "currency": order.currency},
+            OrderConfirmed(total_minor=order.total_minor, currency=order.currency),
         )
         for order in confirmed
     ]
@@ -250,10 +251,10 @@ def confirm_order(batch: Batch) -> None:
 def withdraw_confirmation(batch: Batch) -> None:
     """Record the event that the confirmation was withdrawn."""
     record(
-        ORDER_CONFIRMATION_WITHDRAWN.of(
+        Event(
             run.subject_id,
             run.correlation_id,
-            {"reason": run.reason.code if run.reason else ""},
+            OrderConfirmationWithdrawn(reason=run.reason.code if run.reason else ""),
         )
         for run in batch.runs.values()
     )
@@ -354,6 +355,6 @@ def mark_cancelled(batch: Batch) -> None:
     cancelled = Order.objects.transition(causes, OrderStatus.CANCELLED)
     count_after_commit(cancelled, OrderStatus.CANCELLED)
     record(
-        ORDER_CANCELLED.of(order.pk, batch.correlation_ids[order.pk], {"reason": order.reason})
+        Event(order.pk, batch.correlation_ids[order.pk], OrderCancelled(reason=order.reason))
         for order in cancelled
     )

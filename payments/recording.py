@@ -3,9 +3,15 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from events.event_types import Event, EventType
+from events.event_types import Event
 from events.services import outbox
-from payments.events import PAYMENT_AUTHORIZED, PAYMENT_CAPTURED, PAYMENT_REFUNDED, PAYMENT_VOIDED
+from payments.events import (
+    Money,
+    PaymentAuthorized,
+    PaymentCaptured,
+    PaymentRefunded,
+    PaymentVoided,
+)
 from payments.models import Payment
 from payments.states import SOURCES, PaymentStatus
 from sagas.batch import Output
@@ -23,7 +29,7 @@ def record_authorizations(order_ids: Sequence[UUID]) -> None:
         _set_status(payment, PaymentStatus.AUTHORIZED)
         payment.authorized_at = payment.db_now
         payment.next_action, payment.client_secret = None, ""
-    events = outbox(_event(PAYMENT_AUTHORIZED, payment) for payment in payments)
+    events = outbox(_event(PaymentAuthorized, payment) for payment in payments)
     changed = ["status", "authorized_at", "next_action", "client_secret"]
     write(Update(payments, changed), events)
 
@@ -38,7 +44,7 @@ def record_captures(order_ids: Sequence[UUID]) -> None:
     for payment in payments:
         _set_status(payment, PaymentStatus.CAPTURED)
         payment.captured_at = payment.db_now
-    events = outbox(_event(PAYMENT_CAPTURED, payment) for payment in payments)
+    events = outbox(_event(PaymentCaptured, payment) for payment in payments)
     write(Update(payments, ["status", "captured_at"]), events)
 
 
@@ -51,7 +57,6 @@ def record_closings(results: Mapping[UUID, Output]) -> None:
     ends = {
         UUID(end["payment_id"]): end for result in results.values() for end in result["payments"]
     }
-    events = {PaymentStatus.VOIDED: PAYMENT_VOIDED, PaymentStatus.REFUNDED: PAYMENT_REFUNDED}
     found = select(Payment, "WHERE id = ANY(%s) ORDER BY id", [list(ends)], lock=True)
     payments = [payment for payment in found if payment.status != ends[payment.pk]["status"]]
     for payment in payments:
@@ -59,7 +64,7 @@ def record_closings(results: Mapping[UUID, Output]) -> None:
         payment.decline_code = ends[payment.pk].get("decline_code", "")
     write(
         Update(payments, ["status", "decline_code"]),
-        outbox(_event(events[PaymentStatus(payment.status)], payment) for payment in payments),
+        outbox(map(_closed, payments)),
     )
 
 
@@ -76,14 +81,19 @@ def _set_status(payment: Payment, status: PaymentStatus) -> None:
     payment.status = status
 
 
-def _event(event_type: EventType, payment: Payment) -> Event:
-    payload: dict[str, object] = {
-        "payment_id": str(payment.pk),
-        "provider": payment.provider,
-        "provider_payment_id": payment.provider_payment_id or "",
-        "amount_minor": payment.amount_minor,
-        "currency": payment.currency,
-    }
-    if "decline_code" in event_type.fields:
-        payload["decline_code"] = payment.decline_code
-    return event_type.of(payment.order_id, payment.correlation_id, payload)
+def _closed(payment: Payment) -> Event:
+    if payment.status == PaymentStatus.REFUNDED:
+        return _event(PaymentRefunded, payment)
+    return _event(PaymentVoided, payment, decline_code=payment.decline_code)
+
+
+def _event(payload: type[Money], payment: Payment, **more: str) -> Event:
+    money = payload(
+        payment_id=payment.pk,
+        provider=payment.provider,
+        provider_payment_id=payment.provider_payment_id or "",
+        amount_minor=payment.amount_minor,
+        currency=payment.currency,
+        **more,
+    )
+    return Event(payment.order_id, payment.correlation_id, money)

@@ -14,10 +14,11 @@ from sandbox.process_lifetime import die_with_owner
 
 _SETTINGS = {
     "bind": LOOPBACK,
-    "save": "",  # a broker may lose everything: PostgreSQL has all data
-    "appendonly": "no",
+    "save": "",
     "maxmemory-policy": "noeviction",
 }
+_DISPOSABLE = {"appendonly": "no"}  # a broker may lose everything: PostgreSQL has all data
+_DURABLE = {"appendonly": "yes", "appendfsync": "everysec"}
 
 
 def binary() -> Path:
@@ -45,11 +46,13 @@ def main() -> None:
     """Run ``python -m sandbox.valkey --port N``: replace this process by the server; the pid stays."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.valkey", description=__doc__)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--durable", type=Path, help="keep the data in this folder")
     arguments = parser.parse_args()
     command = [str(binary()), "--port", str(arguments.port)]
-    for name, value in _SETTINGS.items():
+    folder = arguments.durable
+    for name, value in (_SETTINGS | (_DURABLE if folder else _DISPOSABLE)).items():
         command += [f"--{name}", value]
-    os.chdir("/")  # it must not write files here
+    os.chdir(folder or "/")  # it must not write files here
     die_with_owner(signal.SIGTERM)
     os.execv(command[0], command)  # noqa: S606 - the supervisor knows this pid
 

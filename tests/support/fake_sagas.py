@@ -3,12 +3,12 @@
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection
 
-from events.event_types import EventType
+from events.event_types import Event, Payload
 from events.models import OutboxEvent
 from events.services import record
 from sagas import registry, services
@@ -265,7 +265,10 @@ class FakeSagas:
             registry.unregister(saga)
 
     def _act(self, name: str) -> LocalAct:
-        event_type = EventType(name, 1, frozenset({"reason", "actor", "answer"}))
+        class Acted(Payload, name=name, version=1):
+            reason: str
+            actor: str
+            answer: Any
 
         def act(batch: Batch) -> None:
             self.batches[name].append(len(batch.runs))
@@ -273,14 +276,14 @@ class FakeSagas:
                 run for run in batch.runs.values() if run.subject_id not in self._rejected[name]
             ]
             record(
-                event_type.of(
+                Event(
                     run.subject_id,
                     run.correlation_id,
-                    {
-                        "reason": run.reason.code if run.reason else "",
-                        "actor": run.actor,
-                        "answer": run.result,
-                    },
+                    Acted(
+                        reason=run.reason.code if run.reason else "",
+                        actor=run.actor,
+                        answer=run.result,
+                    ),
                 )
                 for run in accepted
             )
