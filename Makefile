@@ -11,9 +11,10 @@ END_WITH_MAKE := HOLDFAST_OWNER=$$PPID exec
 WITH_SETTINGS = env $$($(VENV) -m sandbox.environment)
 # The shapes of all sagas, which may not change under a version: see docs/changing-a-saga.md.
 SAGA_VERSIONS := config/saga_versions.json
+EVENT_CATALOGUE := config/event_catalogue.json
 
 .DEFAULT_GOAL := help
-.PHONY: help smoke demo up check manage bench bench-waits prove prove-lock chaos properties screenshots fuzz test lint words versions settings openapi format clean refuse-live-keys
+.PHONY: help smoke demo up check manage bench bench-waits prove prove-lock chaos properties screenshots fuzz test lint words versions events settings openapi format clean refuse-live-keys
 
 help: refuse-live-keys ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -73,12 +74,19 @@ lint: .venv/installed ## Run the linters, the type checker, the import contracts
 	@output=$$($(VENV) -m tests.architecture.import_contracts) || { echo "$$output"; exit 1; }
 	@$(VENV) -m tests.architecture.plain_words check
 	@$(WITH_SETTINGS) $(VENV) manage.py sagas shapes --check $(SAGA_VERSIONS)
+	@$(WITH_SETTINGS) $(VENV) manage.py events catalogue --check $(EVENT_CATALOGUE)
 
 words: .venv/installed ## Record that fewer banned phrases are left: lowers numbers, never raises one
 	@$(VENV) -m tests.architecture.plain_words record
 
 versions: .venv/installed ## Record new versions of sagas, and forget those that the code no longer has
 	@$(WITH_SETTINGS) $(VENV) manage.py sagas shapes --record $(SAGA_VERSIONS)
+
+events: .venv/installed ## Record new event types, and write docs/events.md and docs/asyncapi.yaml anew
+	@$(WITH_SETTINGS) $(VENV) manage.py events catalogue --record $(EVENT_CATALOGUE)
+	@mkdir -p var && $(WITH_SETTINGS) $(VENV) manage.py events page > var/events.md
+	@$(WITH_SETTINGS) $(VENV) manage.py events asyncapi > docs/asyncapi.yaml
+	@mv var/events.md docs/events.md
 
 settings: .venv/installed ## Write docs/configuration.md anew from the code
 	@mkdir -p var && $(WITH_SETTINGS) $(VENV) manage.py describe_settings > var/configuration.md

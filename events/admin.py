@@ -11,7 +11,8 @@ from adminkit.admin import RecordAdmin
 from adminkit.cells import excerpt, order_link, timestamp
 from adminkit.filters import NEWEST_ROWS, NewestRowsFilter
 from adminkit.search import search_ids
-from events.models import OutboxEvent
+from events.models import OutboxEvent, TransportPosition
+from events.relay.lag import lag_of
 
 _NAMES_FROM: Final = 1000
 """The filter offers the names of this many newest events."""
@@ -62,3 +63,28 @@ class OutboxEventAdmin(RecordAdmin[OutboxEvent]):
     @admin.display(description="payload")
     def payload_json(self, event: OutboxEvent) -> SafeString:
         return format_html("<pre>{}</pre>", json.dumps(event.payload, indent=2))
+
+
+@admin.register(TransportPosition)
+class TransportPositionAdmin(RecordAdmin[TransportPosition]):
+    list_display = ("transport", "waiting", "oldest", "published", "problem", "failing")
+    fields = ("transport", "waiting", "oldest", "published", "problem", "failing", "relay")
+    readonly_fields = fields
+    empty_text = "Where events are published. The process relay has not published any yet."
+
+    @admin.display(description="events that wait")
+    def waiting(self, position: TransportPosition) -> str:
+        return f"{lag_of(position).waiting:,}"
+
+    @admin.display(description="the oldest of them")
+    def oldest(self, position: TransportPosition) -> str:
+        seconds = lag_of(position).seconds
+        return f"{seconds:,.1f} s" if seconds else ""
+
+    @admin.display(description="last published (UTC)")
+    def published(self, position: TransportPosition) -> SafeString | None:
+        return timestamp(position.published_at)
+
+    @admin.display(description="fails since (UTC)")
+    def failing(self, position: TransportPosition) -> SafeString | None:
+        return timestamp(position.failing_since)

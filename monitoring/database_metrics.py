@@ -235,7 +235,7 @@ def _outbox() -> Iterator[Metric]:
     for lag in lags():
         waiting.add_metric([lag.transport], lag.waiting)
         seconds.add_metric([lag.transport], lag.seconds)
-        failing.add_metric([lag.transport], int(lag.failing_since is not None))
+        failing.add_metric([lag.transport], int(lag.is_failing))
     yield from (waiting, seconds, failing)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
-from django.db.models import Q
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce, Now
 
 from events.models import TransportPosition
@@ -89,10 +89,21 @@ def release(lease: Lease) -> None:
     _held(lease).update(leased_until=None)
 
 
+def set_back(transport: str, number: int) -> bool:
+    """Make the relays publish everything after the event ``number`` again, whichever has the lease.
+
+    Returns False, with nothing changed, if the transport has not got that far.
+    """
+    behind = TransportPosition.objects.filter(transport=transport, number__gt=number)
+    return bool(
+        behind.update(number=number, safe_number=number, fence=F("fence") + 1, leased_until=None)
+    )
+
+
 def _update(lease: Lease, **values: Any) -> None:
     if not _held(lease).update(leased_until=Now() + LEASE, **values):
         raise LeaseLost(lease.transport)
 
 
-def _held(lease: Lease) -> Any:
+def _held(lease: Lease) -> QuerySet[TransportPosition]:
     return TransportPosition.objects.filter(transport=lease.transport, fence=lease.fence)

@@ -187,6 +187,7 @@ SCHEDULES: Final = (
     Schedule(60, DisruptionKind.KILL_CHILD, ("web",)),
     Schedule(60, DisruptionKind.KILL, ("beat", SECOND_BEAT)),
     Schedule(60, DisruptionKind.KILL, ("watch",)),
+    Schedule(40, DisruptionKind.KILL, ("relay",)),
     Schedule(55, DisruptionKind.KILL, (VALKEY,)),
     Schedule(50, DisruptionKind.KILL, (POSTGRES,)),
     Schedule(60, DisruptionKind.KILL_BACKEND, (POSTGRES,)),

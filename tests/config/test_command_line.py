@@ -24,10 +24,17 @@ from tests.support.source_files import APPLICATION, ROOT
 PASSWORD: Final = "hunter2-and-more"
 UNREACHABLE_DATABASE: Final = f"postgres://shop:{PASSWORD}@127.0.0.1:9/holdfast"
 
-WAIT_FOR_DATABASE: Final = {("sagas", "watch"), ("serve_metrics",)}
+WAIT_FOR_DATABASE: Final = {("sagas", "watch"), ("events", "relay"), ("serve_metrics",)}
 """These commands wait until the database is back."""
 
-NEED_NO_DATABASE: Final = {("describe_problems",), ("describe_settings",), ("sagas", "shapes")}
+NEED_NO_DATABASE: Final = {
+    ("describe_problems",),
+    ("describe_settings",),
+    ("sagas", "shapes"),
+    ("events", "catalogue"),
+    ("events", "asyncapi"),
+    ("events", "page"),
+}
 
 VALUES: Final = {
     UUID: "019aa3c0-5d2e-7c4a-9a53-7f0c7a1e6b11",
