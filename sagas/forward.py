@@ -145,13 +145,15 @@ class Forward:
     # -- waiting -----------------------------------------------------------------------------
 
     def began_waiting(
-        self, state: RunState, code: str, at: datetime, until: datetime | None
+        self, state: RunState, code: str, at: datetime, until: datetime | None, then: str = ""
     ) -> RunState:
         """Start to wait, unless the run waits for the same thing already."""
         state = state._replace(redispatch_count=0)
         if state.waits_for == code:
             return state
-        return state._replace(waits_for=code, waiting_since=at, waiting_until=until)
+        return state._replace(
+            waits_for=code, waiting_since=at, waiting_until=until, waiting_then=then
+        )
 
     def is_overdue(self, state: RunState, at: datetime) -> bool:
         """Return whether the run still waits after its deadline."""

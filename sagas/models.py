@@ -93,6 +93,8 @@ class SagaRun(models.Model):
     waiting_since = models.DateTimeField(null=True, blank=True)
     # The deadline of the wait.
     waiting_until = models.DateTimeField(null=True, blank=True)
+    # What happens then, where ``begin`` has promised it; empty: what the wait's text says.
+    waiting_then = models.CharField(max_length=255, blank=True, db_default="")
     # How often the sweep has queued the run since it last made progress.
     redispatch_count = models.PositiveSmallIntegerField(default=0)
     compensation_requested_at = models.DateTimeField(null=True, blank=True)

@@ -72,6 +72,7 @@ class RunState(NamedTuple):
     waits_for: str = ""
     waiting_since: datetime | None = None
     waiting_until: datetime | None = None
+    waiting_then: str = ""
     is_compensation_requested: bool = False
     is_paused: bool = False
     redispatch_count: int = 0
@@ -126,7 +127,9 @@ def at_step(state: RunState, step: str) -> RunState:
 
 
 def without_wait(state: RunState) -> RunState:
-    return state._replace(not_before=None, waits_for="", waiting_since=None, waiting_until=None)
+    return state._replace(
+        not_before=None, waits_for="", waiting_since=None, waiting_until=None, waiting_then=""
+    )
 
 
 def with_progress(state: RunState) -> RunState:

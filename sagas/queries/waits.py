@@ -1,7 +1,7 @@
 """What runs wait for, since when, until when, and what happens then."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -26,7 +26,9 @@ class WaitView:
     until: datetime
 
 
-_SHOWN: Final = ("saga", "version", "waits_for", "waiting_since", "waiting_until")
+_SHOWN: Final = (
+    *("saga", "version", "waits_for", "waiting_since", "waiting_until", "waiting_then"),
+)
 
 UNKNOWN_WAIT: Final = WaitText(
     "something that this code does not know", "a further step", "the shop decides"
@@ -37,8 +39,7 @@ def wait_of(run: SagaRun, saga: Saga | None) -> WaitView | None:
     """Return what ``run`` waits for; None while it does not wait."""
     if not run.waits_for or run.waiting_since is None or run.waiting_until is None:
         return None
-    texts = saga.wait_texts if saga else {}
-    text = texts.get(run.waits_for, UNKNOWN_WAIT)
+    text = _text(saga, run.waits_for, run.waiting_then)
     return WaitView(run.waits_for, text, run.waiting_since, run.waiting_until)
 
 
@@ -79,7 +80,13 @@ def annotated_wait(annotated: Mapping[str, Any] | None) -> WaitView | None:
     saga = registry.find(annotated["saga"], annotated["version"])
     return WaitView(
         code=annotated["waits_for"],
-        text=saga.wait_texts.get(annotated["waits_for"], UNKNOWN_WAIT) if saga else UNKNOWN_WAIT,
+        text=_text(saga, annotated["waits_for"], annotated["waiting_then"]),
         since=datetime.fromisoformat(annotated["waiting_since"]),
         until=datetime.fromisoformat(annotated["waiting_until"]),
     )
+
+
+def _text(saga: Saga | None, code: str, promised: str) -> WaitText:
+    """Return the texts of a wait, with what was promised to happen at its deadline, if it was."""
+    text = saga.wait_texts.get(code, UNKNOWN_WAIT) if saga else UNKNOWN_WAIT
+    return replace(text, then=promised) if promised else text

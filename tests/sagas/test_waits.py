@@ -15,6 +15,7 @@ from sagas.messages import Stop
 from sagas.models import RunStatus, SagaRun
 from sagas.pause_reasons import PauseReason
 from sagas.queries.runs import runs_of
+from sagas.queries.waits import waits_of
 from sagas.services import nudge, pause, request_compensation, resume, retry_now
 from sagas.sweep import sweep
 from sagas.work import Escalate, Proceed, Reject, Wait
@@ -260,6 +261,33 @@ def test_what_a_wait_begins_with_gets_the_deadline_of_each_run(
 
     assert len(seen) == 2
     assert dict(SagaRun.objects.values_list("subject_id", "waiting_until")) == seen
+
+
+def test_what_a_wait_promises_when_it_begins_is_shown_until_it_is_over(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    by_air: list[UUID] = []
+
+    def promise(batch: Batch) -> None:
+        batch.then |= dict.fromkeys(batch.runs.keys() & set(by_air), "it is sent back by air")
+
+    first, second = fakes.wait("pickup", begins=True), fakes.wait("payment")
+    assert isinstance(first.action, Wait)
+    first.action = replace(first.action, begin=promise)
+    runs = start_many(fakes.saga(first, second), 2)
+    by_air.append(runs[0].subject_id)
+    messages.deliver_all()
+
+    def shown() -> list[str]:
+        found = waits_of([run.subject_id for run in runs])
+        return [found[run.subject_id].text.then for run in runs]
+
+    assert shown() == ["it is sent back by air", "it is sent back"]
+    nudge_with_fact(fakes, "pickup", runs[0])
+    messages.deliver_all()
+
+    assert shown() == ["it is sent back", "it is sent back"]
+    assert set(SagaRun.objects.values_list("waiting_then", flat=True)) == {""}
 
 
 def test_a_condition_knows_which_runs_have_just_arrived(
