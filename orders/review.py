@@ -96,7 +96,9 @@ def open_review(batch: Batch) -> None:
         then=THEN[default_action()],
     ),
     deadline=settings.REVIEW_TIME,
-    overdue=Escalate(settings.REVIEW_TIME),  # if the approval says so
+    overdue=Escalate(  # if the approval says so
+        settings.REVIEW_TIME, "Decide it, extend the deadline, or cancel the order."
+    ),
     rejections={
         REVIEW_REJECTED: RejectionText("The shop did not accept this order."),
         NOT_REVIEWED: RejectionText("The shop did not review this order in time."),

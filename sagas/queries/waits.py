@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import JSONObject
 
+from clock.now import Now
 from sagas import registry
 from sagas.definition import Saga
 from sagas.descriptions import WaitText
@@ -24,10 +25,13 @@ class WaitView:
     text: WaitText
     since: datetime
     until: datetime
+    is_escalated: bool = False
+    """Whether an earlier deadline of this wait has passed, and staff were called."""
 
 
 _SHOWN: Final = (
-    *("saga", "version", "waits_for", "waiting_since", "waiting_until", "waiting_then"),
+    *("saga", "version", "waits_for", "waiting_since", "waiting_until"),
+    *("waiting_then", "escalations"),
 )
 
 UNKNOWN_WAIT: Final = WaitText(
@@ -40,7 +44,8 @@ def wait_of(run: SagaRun, saga: Saga | None) -> WaitView | None:
     if not run.waits_for or run.waiting_since is None or run.waiting_until is None:
         return None
     text = _text(saga, run.waits_for, run.waiting_then)
-    return WaitView(run.waits_for, text, run.waiting_since, run.waiting_until)
+    times = run.waiting_since, run.waiting_until
+    return WaitView(run.waits_for, text, *times, is_escalated=run.escalations > 0)
 
 
 def wait_codes() -> list[str]:
@@ -52,6 +57,16 @@ def wait_name(code: str) -> str:
     """Return what the runs with this code wait for, for staff; the code itself if none is known."""
     texts = (saga.wait_texts.get(code) for saga in registry.all_sagas())
     return next((text.staff for text in texts if text is not None), code)
+
+
+def escalated_runs() -> QuerySet[SagaRun]:
+    """Return the runs that wait past a deadline, and were given a later one: a few of the flagged."""
+    return SagaRun.objects.exclude(waits_for="").filter(needs_attention=True, escalations__gt=0)
+
+
+def past_deadline() -> Q:
+    """Return the condition that a run which waits is past its deadline, or was before."""
+    return Q(waiting_until__lte=Now()) | Q(needs_attention=True, escalations__gt=0)
 
 
 def waits_of(subject_ids: Sequence[UUID]) -> dict[UUID, WaitView]:
@@ -83,6 +98,7 @@ def annotated_wait(annotated: Mapping[str, Any] | None) -> WaitView | None:
         text=_text(saga, annotated["waits_for"], annotated["waiting_then"]),
         since=datetime.fromisoformat(annotated["waiting_since"]),
         until=datetime.fromisoformat(annotated["waiting_until"]),
+        is_escalated=annotated["escalations"] > 0,
     )
 
 

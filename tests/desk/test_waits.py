@@ -13,15 +13,17 @@ from django.test import Client
 from pytest_django import Settings
 
 from approvals.models import Approval
-from approvals.services import decide
+from approvals.services import OpenApprovals, count_open, decide
 from approvals.states import DecidedVia, Decision
 from clock.now import now
 from desk import permissions, wait_actions
 from desk.actions import ActionRequest
+from desk.dashboard_queries import dashboard_data
 from desk.models import ActionKind, OperatorAction
 from orders.models import Order
 from orders.services import cancel_order
 from sagas.models import SagaRun, SentSignal, StepAttempt
+from sagas.queries.recent_waits import recent_waits
 from sagas.sweep import sweep
 from sandbox.stripe_process import SandboxServer
 from tests.support.clock import advance
@@ -461,6 +463,39 @@ def test_the_list_of_runs_filters_by_what_they_wait_for(
     run = SagaRun.objects.get(waits_for="await_review")
     assert f"{run.waiting_until:%Y-%m-%d %H:%M:%S}" in page
     assert "an approval of the order" in page
+
+
+def test_an_order_past_its_deadline_counts_as_such_everywhere_also_with_a_later_deadline(
+    desk: Client, messages: MessageQueue, settings: Settings, request: pytest.FixtureRequest
+) -> None:
+    settings.REVIEW_DEFAULT = "escalate"
+    order_id: UUID = request.getfixturevalue("reviewed")
+    advance(A_DAY)
+    sweep()
+    messages.deliver_all()
+    recent_waits.forget()
+
+    until = SagaRun.objects.get().waiting_until
+    assert until is not None
+    assert until > now()
+    assert listed_runs(desk, "?waits_for=overdue") == [order_id]
+    [row] = dashboard_data().waits
+    assert (row.code, row.runs, row.overdue) == ("await_review", 1, 1)
+    assert count_open() == OpenApprovals(open=1, past_deadline=1)
+    page = page_of(desk, order_id)
+    assert (
+        "Past its deadline, it still waits for an approval of the order."
+        " Decide it, extend the deadline, or cancel the order." in page
+    )
+    assert "; then the shop is reminded. An earlier deadline has passed." in page
+
+    extended(desk, order_id, 3)
+    recent_waits.forget()
+
+    assert listed_runs(desk, "?waits_for=overdue") == []
+    assert [row.overdue for row in dashboard_data().waits] == [0]
+    assert count_open() == OpenApprovals(open=1, past_deadline=0)
+    assert "deadline has passed" not in page_of(desk, order_id)
 
 
 @pytest.fixture

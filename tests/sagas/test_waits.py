@@ -172,7 +172,7 @@ def test_past_its_deadline_a_run_proceeds_if_its_step_says_so(
 def test_past_its_deadline_a_run_is_flagged_and_waits_longer_if_its_step_says_so(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = started(waiting(fakes, overdue=Escalate(HOUR)), messages)
+    run = started(waiting(fakes, overdue=Escalate(HOUR, "Call the carrier.")), messages)
 
     advance(DAY)
     before = database_time()
@@ -181,7 +181,10 @@ def test_past_its_deadline_a_run_is_flagged_and_waits_longer_if_its_step_says_so
 
     run.refresh_from_db()
     assert (run.status, run.waits_for, run.needs_attention) == (RunStatus.RUNNING, "pickup", True)
-    assert run.attention_reason == "pickup: waits past its deadline"
+    assert run.attention_reason == (
+        "Past its deadline, it still waits for pickup by staff. Call the carrier."
+    )
+    assert run.escalations == 1
     assert run.waiting_until is not None
     assert before + HOUR <= run.waiting_until <= database_time() + HOUR
     assert run.wake_at == run.waiting_until
@@ -191,6 +194,7 @@ def test_past_its_deadline_a_run_is_flagged_and_waits_longer_if_its_step_says_so
     messages.deliver_all()
     run.refresh_from_db()
     assert (run.status, run.needs_attention) == (RunStatus.COMPLETED, False)
+    assert run.escalations == 0
 
 
 def test_a_fact_that_came_before_the_deadline_wins_although_it_is_seen_after_it(
