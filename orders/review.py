@@ -79,7 +79,7 @@ def open_review(batch: Batch) -> None:
             correlation_id=run.correlation_id,
             name=REVIEW,
             wait=await_review.name,
-            question=run.input["review"],
+            question=f"Approve this order? {run.input['review']}",
             deadline=batch.deadlines[run.subject_id],
             default=default,
         )

@@ -75,7 +75,7 @@ def test_a_large_order_waits_with_its_money_held_and_not_taken(shop: Shop, large
         "order_review",
         "await_review",
     )
-    assert approval.question == "The total is above 40.00 EUR."
+    assert approval.question == "Approve this order? The total is above 40.00 EUR."
     assert run.waiting_until is not None
     assert run.waiting_since is not None
     assert run.waiting_until - run.waiting_since == A_DAY
@@ -295,4 +295,4 @@ def test_a_shop_may_decide_by_a_function_of_its_own(shop: Shop, settings: Settin
 
     assert ended(shop, plain) == ("confirmed", "")
     assert ended(shop, strange) == ("placed", "")
-    assert Approval.objects.get().question == "3500 eur for {'MUG': 1, 'TEE': 1}"
+    assert Approval.objects.get().question == "Approve this order? 3500 eur for {'MUG': 1, 'TEE': 1}"
