@@ -33,5 +33,5 @@ def describe_order(order_id: UUID) -> OrderDescription | None:
         customer=order.customer.get_username() if order.customer else "guest",
         total=format_amount(order.total_minor, order.currency),
         placed_at=order.created_at,
-        items=[f"{line.quantity} × {line.name} ({line.sku})" for line in lines_of([order_id])],
+        items=[f"{line.quantity} x {line.name} ({line.sku})" for line in lines_of([order_id])],
     )

@@ -295,4 +295,6 @@ def test_a_shop_may_decide_by_a_function_of_its_own(shop: Shop, settings: Settin
 
     assert ended(shop, plain) == ("confirmed", "")
     assert ended(shop, strange) == ("placed", "")
-    assert Approval.objects.get().question == "Approve this order? 3500 eur for {'MUG': 1, 'TEE': 1}"
+    assert (
+        Approval.objects.get().question == "Approve this order? 3500 eur for {'MUG': 1, 'TEE': 1}"
+    )
