@@ -148,7 +148,7 @@ class Forward:
         self, state: RunState, code: str, at: datetime, until: datetime | None, then: str = ""
     ) -> RunState:
         """Start to wait, unless the run waits for the same thing already."""
-        state = state._replace(redispatch_count=0)
+        state = state._replace(redispatch_count=0, not_before=None)
         if state.waits_for == code:
             return state
         state = state._replace(waiting_then=then, escalations=0)

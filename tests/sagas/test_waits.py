@@ -468,6 +468,23 @@ def test_a_condition_that_raises_is_journalled_and_tried_again(
     assert run.status == RunStatus.COMPLETED
 
 
+def test_a_condition_that_raised_and_is_then_not_met_waits_until_its_deadline(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = started(waiting(fakes), messages)
+    until = run.waiting_until
+    fakes.raises("pickup", Bug("no such table"))
+    nudge(run_ids=[run.pk])
+    messages.deliver_all()
+    SagaRun.objects.update(not_before=database_time(), wake_at=database_time())
+
+    sweep()
+    messages.deliver_all()
+
+    run.refresh_from_db()
+    assert (run.waits_for, run.not_before, run.wake_at) == ("pickup", None, until)
+
+
 def test_a_retry_by_hand_tries_the_condition_and_waits_on(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
