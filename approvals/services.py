@@ -177,7 +177,9 @@ def _expire(ids: Collection[UUID], comment: str) -> list[UUID]:
 def extend(approval_id: UUID, deadline: datetime, actor: str) -> bool:
     """Move the deadline of an open approval, and that of the run which waits for it.
 
-    Returns False, with nothing changed, if it is decided. Raises Approval.DoesNotExist.
+    Returns False, with nothing changed, if it is decided. Raises Approval.DoesNotExist. Raises
+    UnknownWait, with nothing changed, if the run's saga has no wait of the approval's name any more:
+    one of the two deadlines alone is never moved.
     """
     approval = Approval.objects.get(pk=approval_id)
     sagas.services.lock_run(approval.subject_id)

@@ -16,6 +16,7 @@ from sagas.batch import NewRun, Output, Rejection
 from sagas.bulk_sql import Change
 from sagas.definition import Saga
 from sagas.dispatch import dispatch
+from sagas.errors import UnknownWait
 from sagas.models import LIVE, MESSAGE_GRACE, Direction, RunStatus, SagaRun, StepAttempt
 from sagas.moving import move_all_to_newest, move_to_newest
 from sagas.new_runs import insert_run
@@ -136,12 +137,18 @@ def move_deadline(subject_id: UUID, waits_for: str, until: datetime) -> bool:
     """Move the deadline of what the live run of a subject waits for; return whether it does wait for it.
 
     The run's flag for a deadline that has passed is cleared. A look at a pending call that is due
-    earlier stays due. The run's row stays locked until the caller's transaction ends.
+    earlier stays due. The run's row stays locked until the caller's transaction ends. Raises
+    UnknownWait if its saga has no wait of this name, such as one that was renamed since.
     """
     run = SagaRun.objects.select_for_update(no_key=True).filter(
-        subject_id=subject_id, status__in=LIVE, waits_for=waits_for
+        subject_id=subject_id, status__in=LIVE
     ).first()  # fmt: skip
     if run is None or not waits_for:
+        return False
+    if run.waits_for != waits_for:
+        saga = registry.find(run.saga, run.version)
+        if saga is not None and waits_for not in saga.wait_texts:
+            raise UnknownWait(run.saga, run.version, waits_for)
         return False
     is_compensating = run.status == RunStatus.COMPENSATING
     wake_at = run.leased_until or min(until, run.not_before or until)

@@ -7,6 +7,7 @@ from django.db import transaction
 
 from sagas.batch import Output, Rejection
 from sagas.dispatch import dispatch
+from sagas.errors import UnknownWait
 from sagas.models import RunStatus, SagaRun
 from sagas.pause_reasons import PauseReason
 from sagas.queries.counts import waiting_runs
@@ -167,12 +168,13 @@ def test_a_nudge_waits_for_a_run_that_begins_to_wait(
     assert nudged.result() == 1
 
 
-def test_the_deadline_of_another_wait_is_not_moved(
+def test_the_deadline_of_a_wait_that_the_saga_does_not_have_is_not_moved(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = pending(fakes, messages, Accepted())
 
-    assert not move_deadline(run.subject_id, "pickup", database_time() + 3 * DAY)
+    with pytest.raises(UnknownWait, match="saga parcel version 1 has no wait pickup"):
+        move_deadline(run.subject_id, "pickup", database_time() + 3 * DAY)
 
     assert SagaRun.objects.get().waiting_until == run.waiting_until
 

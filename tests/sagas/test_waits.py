@@ -16,7 +16,14 @@ from sagas.models import RunStatus, SagaRun
 from sagas.pause_reasons import PauseReason
 from sagas.queries.runs import runs_of
 from sagas.queries.waits import waits_of
-from sagas.services import nudge, pause, request_compensation, resume, retry_now
+from sagas.services import (
+    move_deadline,
+    nudge,
+    pause,
+    request_compensation,
+    resume,
+    retry_now,
+)
 from sagas.sweep import sweep
 from sagas.work import Escalate, Proceed, Reject, Wait
 from tests.support.clock import advance, database_time, wake_run
@@ -292,6 +299,17 @@ def test_what_a_wait_promises_when_it_begins_is_shown_until_it_is_over(
 
     assert shown() == ["it is sent back", "it is sent back"]
     assert set(SagaRun.objects.values_list("waiting_then", flat=True)) == {""}
+
+
+def test_the_deadline_of_a_later_wait_is_not_moved(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = started(fakes.saga(fakes.wait("pickup"), fakes.wait("payment")), messages)
+    before = stored_rows(run)
+
+    assert not move_deadline(run.subject_id, "payment", database_time() + 3 * DAY)
+    assert not move_deadline(run.subject_id, "", database_time() + 3 * DAY)
+    assert stored_rows(run) == before
 
 
 def test_a_condition_knows_which_runs_have_just_arrived(
