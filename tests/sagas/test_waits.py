@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from importlib import import_module
 from uuid import UUID
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from sagas.batch import Batch, Rejection
 from sagas.definition import Saga, timer_step
@@ -202,6 +203,27 @@ def test_past_its_deadline_a_run_is_flagged_and_waits_longer_if_its_step_says_so
     run.refresh_from_db()
     assert (run.status, run.needs_attention) == (RunStatus.COMPLETED, False)
     assert run.escalations == 0
+
+
+def test_the_migration_finds_the_runs_that_an_earlier_release_has_flagged(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    late, stuck, at_work = start_many(waiting(fakes), 3)
+    messages.deliver_all()
+    flagged = SagaRun.objects.filter(pk__in=[late.pk, at_work.pk])
+    flagged.update(needs_attention=True, attention_reason="pickup: waits past its deadline")
+    SagaRun.objects.filter(pk=at_work.pk).update(
+        waits_for="", waiting_since=None, waiting_until=None
+    )
+    SagaRun.objects.filter(pk=stuck.pk).update(
+        needs_attention=True, attention_reason="pickup: 8 attempts, last failed Bug"
+    )
+
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("sagas.migrations.0007_escalations").ESCALATED)
+
+    assert list(SagaRun.objects.filter(escalations=1)) == [late]
+    assert SagaRun.objects.filter(escalations=0).count() == 2
 
 
 def test_a_fact_that_came_before_the_deadline_wins_although_it_is_seen_after_it(
