@@ -323,6 +323,19 @@ def test_what_a_wait_promises_when_it_begins_is_shown_until_it_is_over(
     assert set(SagaRun.objects.values_list("waiting_then", flat=True)) == {""}
 
 
+def test_what_a_wait_has_promised_is_forgotten_when_its_run_compensates(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = started(waiting(fakes, begins=True), messages)
+    SagaRun.objects.update(waiting_then="it is sent back by air")
+
+    request_compensation(run.subject_id, Rejection("changed_mind"), "alice")
+    messages.deliver_all()
+
+    run.refresh_from_db()
+    assert (run.status, run.waiting_then) == (RunStatus.COMPENSATED, "")
+
+
 def test_the_deadline_of_a_later_wait_is_not_moved(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
