@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, assert_never
 
+from approvals.models import Approval
 from desk.models import ActionKind, ActionOutcome
 from desk.order_detail import OrderDetail
 from desk.order_list import customer_of
@@ -80,6 +81,7 @@ def audit_timeline(detail: OrderDetail) -> list[TimelineEntry]:
     """Return the whole timeline, oldest entry first."""
     entries = [
         *_order_entries(detail),
+        *_decisions(detail.approvals),
         *_staff_actions(detail),
         *_breaks(detail),
     ]
@@ -245,6 +247,25 @@ def _refund_ids(payments: Sequence[PaymentDetail]) -> list[tuple[str, object]]:
         for payment in payments
         if payment.refund is not None and payment.refund.provider_refund_id
     ]
+
+
+def _decisions(approvals: Sequence[Approval]) -> Iterator[TimelineEntry]:
+    """Return how the order's approvals were decided, by which way, and those that have expired."""
+    for approval in approvals:
+        if approval.decided_at is None:
+            continue
+        yield TimelineEntry(
+            approval.decided_at,
+            "approval",
+            f"{approval.label}: {approval.status}",
+            approval.comment,
+            actor=approval.decided_by,
+            tone={"approved": "good", "rejected": "bad"}.get(approval.status, "warn"),
+            data=[
+                ("by way of", approval.decided_via),
+                ("its deadline", date_and_time(approval.deadline)),
+            ],
+        )
 
 
 def _staff_actions(detail: OrderDetail) -> Iterator[TimelineEntry]:

@@ -147,6 +147,8 @@ def _waiting(run: RunDetail, wait: WaitView, look_at: datetime | None = None) ->
     )
     if wait.until <= run.now:
         return f"{sentence} The deadline has passed."
+    if wait.is_escalated:
+        return f"{sentence} An earlier deadline has passed."
     if look_at is not None and run.now < look_at < wait.until:
         return f"{sentence} The call is made again at {date_and_time(look_at)}."
     return sentence

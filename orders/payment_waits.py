@@ -69,7 +69,7 @@ REFUND_WAIT: Final = PendingCall(
         then="the shop looks into it",
     ),
     deadline=timedelta(days=14),
-    overdue=Escalate(timedelta(days=7)),
+    overdue=Escalate(timedelta(days=7), "Ask the payment provider where it is."),
     look_again=RetryPolicy(timedelta(minutes=1), timedelta(hours=6)),
 )
 """What a cancelled order waits for while its refund is on its way.

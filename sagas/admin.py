@@ -12,11 +12,10 @@ from adminkit.admin import ReadOnlyMixin, RecordAdmin
 from adminkit.cells import code, order_link, state, timestamp
 from adminkit.filters import ChoiceFilter, NewestRowsFilter
 from adminkit.search import search_ids
-from clock.now import Now
 from sagas import registry
 from sagas.models import LIVE, RunStatus, SagaRun, SentSignal, StepAttempt, VersionMove
 from sagas.queries.subjects import step_names
-from sagas.queries.waits import wait_codes, wait_of
+from sagas.queries.waits import past_deadline, wait_codes, wait_of
 
 
 class StepAttemptInline(ReadOnlyMixin, TabularInline[StepAttempt, SagaRun]):
@@ -146,7 +145,7 @@ class WaitsFor(ChoiceFilter):
 
     def apply(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
         if chosen == self.OVERDUE:
-            return rows.exclude(waits_for="").filter(waiting_until__lte=Now())
+            return rows.exclude(waits_for="").filter(past_deadline())
         return rows.filter(waits_for=chosen)
 
 

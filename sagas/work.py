@@ -110,9 +110,13 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Escalate:
-    """When a wait's deadline has passed, the run is flagged for staff and waits ``extend_by`` longer."""
+    """When a wait's deadline has passed, the run is flagged for staff and waits ``extend_by`` longer.
+
+    ``to_do`` says in a sentence or two what staff do then.
+    """
 
     extend_by: timedelta
+    to_do: str = "Find out why, or extend the deadline."
 
 
 Overdue = Reject | Proceed | Escalate

@@ -1,14 +1,15 @@
 """What runs wait for, since when, until when, and what happens then."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import JSONObject
 
+from clock.now import Now
 from sagas import registry
 from sagas.definition import Saga
 from sagas.descriptions import WaitText
@@ -24,9 +25,14 @@ class WaitView:
     text: WaitText
     since: datetime
     until: datetime
+    is_escalated: bool = False
+    """Whether an earlier deadline of this wait has passed, and staff were called."""
 
 
-_SHOWN: Final = ("saga", "version", "waits_for", "waiting_since", "waiting_until")
+_SHOWN: Final = (
+    *("saga", "version", "waits_for", "waiting_since", "waiting_until"),
+    *("waiting_then", "escalations"),
+)
 
 UNKNOWN_WAIT: Final = WaitText(
     "something that this code does not know", "a further step", "the shop decides"
@@ -37,9 +43,9 @@ def wait_of(run: SagaRun, saga: Saga | None) -> WaitView | None:
     """Return what ``run`` waits for; None while it does not wait."""
     if not run.waits_for or run.waiting_since is None or run.waiting_until is None:
         return None
-    texts = saga.wait_texts if saga else {}
-    text = texts.get(run.waits_for, UNKNOWN_WAIT)
-    return WaitView(run.waits_for, text, run.waiting_since, run.waiting_until)
+    text = _text(saga, run.waits_for, run.waiting_then)
+    times = run.waiting_since, run.waiting_until
+    return WaitView(run.waits_for, text, *times, is_escalated=run.escalations > 0)
 
 
 def wait_codes() -> list[str]:
@@ -51,6 +57,16 @@ def wait_name(code: str) -> str:
     """Return what the runs with this code wait for, for staff; the code itself if none is known."""
     texts = (saga.wait_texts.get(code) for saga in registry.all_sagas())
     return next((text.staff for text in texts if text is not None), code)
+
+
+def escalated_runs() -> QuerySet[SagaRun]:
+    """Return the runs that wait past a deadline, and were given a later one: a few of the flagged."""
+    return SagaRun.objects.exclude(waits_for="").filter(needs_attention=True, escalations__gt=0)
+
+
+def past_deadline() -> Q:
+    """Return the condition that a run which waits is past its deadline, or was before."""
+    return Q(waiting_until__lte=Now()) | Q(needs_attention=True, escalations__gt=0)
 
 
 def waits_of(subject_ids: Sequence[UUID]) -> dict[UUID, WaitView]:
@@ -79,7 +95,14 @@ def annotated_wait(annotated: Mapping[str, Any] | None) -> WaitView | None:
     saga = registry.find(annotated["saga"], annotated["version"])
     return WaitView(
         code=annotated["waits_for"],
-        text=saga.wait_texts.get(annotated["waits_for"], UNKNOWN_WAIT) if saga else UNKNOWN_WAIT,
+        text=_text(saga, annotated["waits_for"], annotated["waiting_then"]),
         since=datetime.fromisoformat(annotated["waiting_since"]),
         until=datetime.fromisoformat(annotated["waiting_until"]),
+        is_escalated=annotated["escalations"] > 0,
     )
+
+
+def _text(saga: Saga | None, code: str, promised: str) -> WaitText:
+    """Return the texts of a wait, with what was promised to happen at its deadline, if it was."""
+    text = saga.wait_texts.get(code, UNKNOWN_WAIT) if saga else UNKNOWN_WAIT
+    return replace(text, then=promised) if promised else text

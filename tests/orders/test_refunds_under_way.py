@@ -209,7 +209,10 @@ def test_staff_are_called_when_a_refund_is_late(alice: Customer) -> None:
     run = alice.run
     assert (order["status"], order["waiting_for"]["code"]) == ("cancelling", "refund_pending")
     assert alice.is_flagged()
-    assert run.attention_reason.endswith("_payment: waits past its deadline")
+    assert run.attention_reason == (
+        "Past its deadline, it still waits for the refund to arrive, which takes up to ten working"
+        " days. Ask the payment provider where it is."
+    )
     assert run.waiting_until is not None
     assert timedelta() <= run.waiting_until - EXTENSION - until < timedelta(minutes=1)
 
