@@ -78,10 +78,33 @@ def ledger_of(system: ProjectCopy) -> dict[str, Any]:
     return ledger
 
 
-def test_commands_have_the_settings_of_a_run_and_down_stops_it(copy: ProjectCopy) -> None:
+def order_that_waits(up_json: dict[str, Any]) -> dict[str, Any]:
+    """Place an order whose customer has to authenticate, and return it once it waits."""
+    headers = {"Authorization": f"Bearer {up_json['customer_token']}"}
+    cart = {
+        "items": [{"sku": "MUG-BLUE", "quantity": 1}],
+        "payment_method": "pm_card_authenticationRequired",
+    }
+    orders = f"{up_json['base_url']}/api/v1/orders"
+    key = {"Idempotency-Key": "1"}
+    placed = urllib3.request("POST", orders, json=cart, headers={**headers, **key}).json()
+    order: dict[str, Any] = {}
+
+    def waits() -> bool:
+        order.update(urllib3.request("GET", f"{orders}/{placed['id']}", headers=headers).json())
+        return order["waiting_for"] is not None
+
+    wait_until(waits, "the order waits")
+    return order
+
+
+def test_commands_work_on_a_run_with_its_settings_and_down_stops_it(copy: ProjectCopy) -> None:
     returns_to = "https://shop.example/paid"
-    copy.start(*UP, REVIEW_DEFAULT="escalate", PAYMENT_RETURN_URL=returns_to)
+    settings = {"REVIEW_DEFAULT": "escalate", "PAYMENT_RETURN_URL": returns_to}
+    copy.start(*UP, **settings, PAYMENT_GRACE_SECONDS="900")
     try:
+        order = order_that_waits(copy.up_json)
+        checked = copy.run("check")
         printed = copy.run(
             *("manage", "shell", "--no-imports", "-c", PRINT_SETTINGS),
             REVIEW_DEFAULT="approve",
@@ -93,6 +116,8 @@ def test_commands_have_the_settings_of_a_run_and_down_stops_it(copy: ProjectCopy
     finally:
         status = copy.end()
 
+    assert order["next_action"]["url"], order
+    assert checked.returncode == 0, checked.stdout  # an order that waits is not late
     assert printed.stdout == f"escalate {returns_to} 1 day, 0:00:00\n", printed.stderr
     assert launcher == copy.launcher.pid
     assert stopped.returncode == 0, stopped.stderr
