@@ -19,6 +19,7 @@ from inventory.services import StockRequest
 from orders.events import ORDER_CANCELLED, ORDER_CONFIRMATION_WITHDRAWN, ORDER_CONFIRMED
 from orders.metrics import count_after_commit
 from orders.models import Cause, Order, lines_of, orders_by_id
+from orders.payment_failures import PAYMENT_FAILURES
 from orders.payment_waits import CUSTOMER_WAITS, REFUND_WAIT
 from orders.states import OrderStatus
 from payments.decline_messages import DECLINE_MESSAGES, DECLINED
@@ -150,6 +151,7 @@ def record_closing(batch: Batch) -> None:
     transient=PAYMENT_TRANSIENT,
     unknown=(OutcomeUnknown,),
     pending=CUSTOMER_WAITS,
+    failures=PAYMENT_FAILURES,
     retry=CHECKOUT_RETRY,
     when_spent=Compensate(
         RejectionText(
@@ -203,6 +205,7 @@ def authorize_payment(attempt: Attempt) -> Output:
     transient=PAYMENT_TRANSIENT,
     unknown=(OutcomeUnknown,),
     pending=(REFUND_WAIT,),
+    failures=PAYMENT_FAILURES,
     retry=UNLIMITED_RETRY,
 )
 def void_authorization(attempt: Attempt) -> Output:
@@ -276,6 +279,7 @@ def record_capture(batch: Batch) -> None:
     rejections=DECLINED_PAYMENT,
     transient=PAYMENT_TRANSIENT,
     unknown=(OutcomeUnknown,),
+    failures=PAYMENT_FAILURES,
     retry=UNLIMITED_RETRY,
 )
 def capture_payment(attempt: Attempt) -> Output:
@@ -294,6 +298,7 @@ def capture_payment(attempt: Attempt) -> Output:
     transient=PAYMENT_TRANSIENT,
     unknown=(OutcomeUnknown,),
     pending=(REFUND_WAIT,),
+    failures=PAYMENT_FAILURES,
     retry=UNLIMITED_RETRY,
 )
 def refund_payment(attempt: Attempt) -> Output:
@@ -313,6 +318,7 @@ def refund_payment(attempt: Attempt) -> Output:
     transient=PAYMENT_TRANSIENT,
     unknown=(OutcomeUnknown,),
     pending=(REFUND_WAIT,),
+    failures=PAYMENT_FAILURES,
     retry=UNLIMITED_RETRY,
 )
 def return_payment(attempt: Attempt) -> Output:

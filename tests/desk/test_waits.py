@@ -189,8 +189,6 @@ def test_the_page_says_when_a_pending_call_is_made_again(desk: Client, declined:
         "Waits for another payment by the customer, since T, until T; then the order is cancelled."
         " The call is made again at T."
     )
-    assert "payment authorization: accepted: the answer comes later" in page
-    assert "next call at" in page
     assert "waits until" in nodes(page)["payment authorization"]
 
 
@@ -221,7 +219,7 @@ def test_a_wait_that_a_cancellation_ends_reads_as_no_longer_needed(
         StepAttempt.objects.get(step="await_review", direction="forward").outcome == "interrupted"
     )
     assert "order review: no longer needed: the run compensates" in page
-    assert "waited since" in page
+    assert "order review: waited for an approval of the order" in page
 
 
 def test_a_compensation_that_waits_says_so(desk: Client, refunding: UUID) -> None:

@@ -8,10 +8,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 from pytest_django import Settings
 
+from invariants.checking import Strictness, check
 from inventory.models import StockLevel
 from monitoring.database_metrics import DatabaseMetrics
 from orders.models import Order
 from payments.models import Payment, Refund
+from payments.provider_reconciliation import read_providers
 from payments.states import PaymentStatus
 from sagas.models import RunStatus, SagaRun, StepAttempt
 from sagas.services import nudge
@@ -22,7 +24,7 @@ from tests.support.in_memory_broker import MessageQueue, delivering_in_backgroun
 from tests.support.in_memory_provider.provider import AUTHENTICATING_DEBIT, CARD, PROVIDER
 from tests.support.ledger_checks import assert_ledgers_agree
 from tests.support.storefront_client import ORDERS, Storefront, cart
-from tests.support.stripe_calls import last_call_number
+from tests.support.stripe_calls import call_options, last_call_number, provider
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -240,6 +242,51 @@ def test_a_refund_that_fails_is_no_longer_waited_for(alice: Customer) -> None:
     assert alice.is_flagged()
     last = StepAttempt.objects.latest("ended_at")
     assert (last.outcome, last.error) == ("failed", "RefundFailed")
+
+
+def broken(alice: Customer, strictness: Strictness = Strictness.ON_TIME) -> set[str]:
+    """Return the codes of the invariants that the order breaks, compared with Stripe."""
+    report = check(reading=read_providers(), grace=timedelta(), strictness=strictness)
+    assert {finding.subject for finding in report.findings} <= {str(alice.order_id)}
+    return {finding.code for finding in report.findings}
+
+
+def test_a_failed_refund_breaks_no_invariant_while_staff_have_time_for_it(alice: Customer) -> None:
+    alice.stripe.settle_refund(alice.refund, "fail")
+    alice.look()
+    assert broken(alice) == set()
+    assert {"T6", "M13"} <= broken(alice, Strictness.AT_REST)
+
+    play(database_time() + timedelta(hours=1), alice.messages)
+    assert alice.is_flagged()
+    assert broken(alice) == set()
+
+    SagaRun.objects.update(needs_attention=False, attention_reason="")
+    assert broken(alice) == {"T6"}
+
+    alice.look()
+    assert alice.is_flagged()
+    advance(timedelta(days=3))
+    alice.look()
+    assert broken(alice) == {"M13"}
+
+
+def test_a_refund_in_the_providers_dashboard_ends_a_failed_one(alice: Customer) -> None:
+    alice.stripe.settle_refund(alice.refund, "fail")
+    alice.look()
+    payment = Payment.objects.get()
+    second = provider.create_refund(
+        str(payment.provider_payment_id),
+        amount_minor=payment.amount_minor,
+        currency=payment.currency,
+        metadata={},
+        **call_options(),
+    )
+
+    assert alice.look()["status"] == "cancelling"  # the second one is still on its way
+    alice.stripe.settle_refund(second.id, "succeed")
+    assert alice.look()["status"] == "cancelled"
+    assert broken(alice, Strictness.AT_REST) == set()
 
 
 def test_a_refund_under_way_outlasts_an_outage(alice: Customer) -> None:
