@@ -144,12 +144,15 @@ MONEY: Final = (
     Invariant(
         "M8",
         Kind.STATE,
-        "A payment's result at the provider does not stay unknown for long.",
+        "A payment's result at the provider does not stay unknown for long, unless its order waits.",
         """
         SELECT p.order_id::text, concat('prepared since ', p.created_at::timestamp(0))
         FROM payments_payment p
         WHERE p.status = 'prepared' AND p.created_at < %(overdue_since)s
           AND (%(every_order)s OR p.order_id = ANY(%(orders)s))
+          AND NOT EXISTS (
+            SELECT FROM sagas_sagarun r WHERE r.subject_id = p.order_id
+              AND r.ended_at IS NULL AND r.waits_for <> '')
         """,
         time_limit=timedelta(minutes=15),
     ),
