@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from string import Formatter
 
 
@@ -24,12 +25,15 @@ class WaitText:
     """What a run waits for: "waits for …, since …, until …, then …".
 
     ``staff`` and ``customer`` are noun phrases ("a decision of the shop"); ``then`` says what happens
-    past the deadline, to both, as a clause ("the order is cancelled").
+    past the deadline, to both, as a clause ("the order is cancelled"). Once it has waited for
+    ``late_after``, the customer reads ``late`` instead, for a wait that goes on past its deadline.
     """
 
     staff: str
     customer: str
     then: str
+    late: str = ""
+    late_after: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,8 @@ def wait_problem(text: WaitText) -> str:
             return f"needs words on what it waits for, for {name}"
         if _fields(given):
             return "has a field in its words on what it waits for"
+    if bool(text.late) != bool(text.late_after):
+        return "needs both words for a late wait and the time after which it is late, or neither"
     return ""
 
 

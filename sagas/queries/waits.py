@@ -1,4 +1,4 @@
-"""What runs wait for, since when, until when, and what happens then."""
+"""What runs wait for, since when, until when, and what happens then; and which are flagged."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import OuterRef, Q, Subquery
 from django.db.models.functions import JSONObject
 
+from clock.now import Now
 from sagas import registry
 from sagas.definition import Saga
 from sagas.descriptions import WaitText
@@ -24,9 +25,23 @@ class WaitView:
     text: WaitText
     since: datetime
     until: datetime
+    is_paused: bool = False
+    """Whether the run looks again only after a person has resumed it."""
+    is_over: bool = False
+    """Whether the deadline had passed, where the query has read the time."""
+    is_late: bool = False
+    """Whether the time after which ``text`` calls it late had passed, likewise."""
 
 
-_SHOWN: Final = ("saga", "version", "waits_for", "waiting_since", "waiting_until")
+_SHOWN: Final = (
+    "saga",
+    "version",
+    "waits_for",
+    "waiting_since",
+    "waiting_until",
+    "paused_at",
+    "needs_attention",
+)
 
 UNKNOWN_WAIT: Final = WaitText(
     "something that this code does not know", "a further step", "the shop decides"
@@ -37,9 +52,9 @@ def wait_of(run: SagaRun, saga: Saga | None) -> WaitView | None:
     """Return what ``run`` waits for; None while it does not wait."""
     if not run.waits_for or run.waiting_since is None or run.waiting_until is None:
         return None
-    texts = saga.wait_texts if saga else {}
-    text = texts.get(run.waits_for, UNKNOWN_WAIT)
-    return WaitView(run.waits_for, text, run.waiting_since, run.waiting_until)
+    text = _text(saga, run.waits_for)
+    is_paused = run.paused_at is not None
+    return WaitView(run.waits_for, text, run.waiting_since, run.waiting_until, is_paused)
 
 
 def wait_codes() -> list[str]:
@@ -63,23 +78,40 @@ def waits_of(subject_ids: Sequence[UUID]) -> dict[UUID, WaitView]:
 
 
 def wait_annotation(subject_id: str) -> Subquery:
-    """Return an annotation: what the live run of each row's subject waits for.
+    """Return an annotation: what the live run of each row's subject waits for, or that it is flagged.
 
-    ``subject_id`` names the field with the subject's id. ``annotated_wait`` reads the annotation.
+    ``subject_id`` names the field with the subject's id. ``annotated_wait`` and ``is_flagged`` read
+    the annotation.
     """
-    waiting = SagaRun.objects.filter(subject_id=OuterRef(subject_id), status__in=LIVE)
-    shown = JSONObject(**{name: name for name in _SHOWN})
-    return Subquery(waiting.exclude(waits_for="").values(shown=shown)[:1])
+    live = SagaRun.objects.filter(subject_id=OuterRef(subject_id), status__in=LIVE)
+    shown = JSONObject(**{name: name for name in _SHOWN}, read_at=Now())
+    notable = ~Q(waits_for="") | Q(needs_attention=True)
+    return Subquery(live.filter(notable).values(shown=shown)[:1])
 
 
 def annotated_wait(annotated: Mapping[str, Any] | None) -> WaitView | None:
     """Return what ``wait_annotation`` found; None for a subject whose run does not wait."""
-    if annotated is None:
+    if annotated is None or not annotated["waits_for"]:
         return None
-    saga = registry.find(annotated["saga"], annotated["version"])
+    text = _text(registry.find(annotated["saga"], annotated["version"]), annotated["waits_for"])
+    since = datetime.fromisoformat(annotated["waiting_since"])
+    until = datetime.fromisoformat(annotated["waiting_until"])
+    read_at = datetime.fromisoformat(annotated["read_at"])
     return WaitView(
         code=annotated["waits_for"],
-        text=saga.wait_texts.get(annotated["waits_for"], UNKNOWN_WAIT) if saga else UNKNOWN_WAIT,
-        since=datetime.fromisoformat(annotated["waiting_since"]),
-        until=datetime.fromisoformat(annotated["waiting_until"]),
+        text=text,
+        since=since,
+        until=until,
+        is_paused=annotated["paused_at"] is not None,
+        is_over=read_at >= until,
+        is_late=text.late_after is not None and read_at >= since + text.late_after,
     )
+
+
+def is_flagged(annotated: Mapping[str, Any] | None) -> bool:
+    """Return whether ``wait_annotation`` found that the subject's run needs a person's attention."""
+    return annotated is not None and annotated["needs_attention"]
+
+
+def _text(saga: Saga | None, code: str) -> WaitText:
+    return saga.wait_texts.get(code, UNKNOWN_WAIT) if saga else UNKNOWN_WAIT

@@ -169,7 +169,7 @@ def _events_after(seen: OrderProgress, order: Order) -> Iterator[str]:
 
 def _wait_event(order: Order) -> str:
     """Return the event that the order waits. It repeats the id of the order's progress."""
-    at = order.wait.since if order.wait else order.created_at
+    at = order.wait.since if order.wait and order.wait.since else order.created_at
     return _event(order, WAITING, order.status, order.progress, at)
 
 

@@ -12,7 +12,6 @@ from orders.api.orders import response_schemas
 from orders.api.orders.request_schemas import Expansion
 from orders.customer_timeline import customer_timelines
 from orders.models import Order, OrderLine, lines_of
-from payments.errors import AuthenticationRequired
 from payments.history import payments_of
 from payments.services import PendingAction, customer_action
 
@@ -48,7 +47,7 @@ def expanded_orders(
 
 def action_of(order: Order) -> PendingAction | None:
     """Return what the customer has to do now. One statement, and none for an order that does not ask."""
-    if order.wait is None or order.wait.code != AuthenticationRequired.code:
+    if order.wait is None or not order.wait.can_authenticate:
         return None
     return customer_action(order.pk)
 
