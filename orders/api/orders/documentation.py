@@ -13,6 +13,7 @@ from orders.api.orders import examples
 from orders.api.orders.request_schemas import NewOrder, OrderListQuery, OrderQuery
 from orders.api.orders.response_schemas import (
     CANCEL_REQUESTED,
+    WAITING,
     Order,
     OrderPage,
     Timeline,
@@ -129,7 +130,7 @@ EVENT_STREAM_SCHEMA: Final[dict[str, Any]] = {
                     "type": "string",
                     "description": "Send it unchanged as `Last-Event-ID`.",
                 },
-                "event": {"enum": [*OrderStatus.values, CANCEL_REQUESTED, "end"]},
+                "event": {"enum": [*OrderStatus.values, CANCEL_REQUESTED, WAITING, "end"]},
                 "data": {"type": "string", "contentMediaType": "application/json"},
             },
             "required": ["event", "data"],

@@ -22,16 +22,18 @@ def expanded_orders(
     """Build responses for orders that were read ``with_progress``.
 
     Independent of the number of orders: one statement for all items, one for all payments, four
-    for all timelines, and none for what is not expanded.
+    more for all timelines, and none for what is not expanded.
     """
     order_ids = [order.pk for order in orders]
     expansions: dict[str, Any] = {}
     if "items" in expand:
         expansions["lines"] = _lines_by_order(order_ids)
-    if "timeline" in expand:
-        expansions["timeline"] = customer_timelines(orders)
-    if "payments" in expand:
-        expansions["payments"] = payments_of(order_ids)
+    if {"timeline", "payments"} & set(expand):
+        payments = payments_of(order_ids)
+        if "payments" in expand:
+            expansions["payments"] = payments
+        if "timeline" in expand:
+            expansions["timeline"] = customer_timelines(orders, payments)
     return [
         response_schemas.Order.of(
             order,

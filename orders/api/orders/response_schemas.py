@@ -64,6 +64,9 @@ class TimelineEntry(ResponseSchema):
     attempt: Annotated[int | None, Field(description="The number of the attempt, for a step.")] = (
         None
     )
+    until: Annotated[
+        datetime | None, Field(description="The deadline, for a wait that has not ended.")
+    ] = None
 
     @classmethod
     def of(cls, event: TimelineEvent) -> Self:
@@ -73,6 +76,7 @@ class TimelineEntry(ResponseSchema):
             code=event.code,
             message=event.message,
             attempt=event.attempt,
+            until=event.until,
         )
 
 
