@@ -193,10 +193,12 @@ class Order(models.Model):
     @property
     def wait(self) -> CustomerWait | None:
         """What the order waits for, if it was read ``with_progress``."""
+        # A confirmed order has what its customer waits for, however long its capture takes.
+        is_under_way = self.status != OrderStatus.CONFIRMED
         return customer_wait(
             annotated_wait(self.annotated_wait),
             payment_record(self.latest_payment),
-            is_flagged=is_flagged(self.annotated_wait),
+            is_flagged=is_under_way and is_flagged(self.annotated_wait),
         )
 
     @property

@@ -17,7 +17,7 @@ from tests.support.clock import advance, database_time
 from tests.support.in_memory_broker import MessageQueue
 from tests.support.ledger_checks import assert_ledgers_agree
 from tests.support.paying_customer import ASKING, DECLINED, GOOD, GRACE, PayingCustomer
-from tests.support.storefront_client import ORDERS, Storefront
+from tests.support.storefront_client import ORDERS, Storefront, cart
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -313,6 +313,27 @@ def test_an_order_whose_time_is_over_offers_nothing(
 
     sweep()
     assert alice.deliver()["status"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("messages_delivered", "shown"), [(0, ("placed", "shop_attention")), (1, ("confirmed", None))]
+)
+def test_an_order_that_staff_look_into_says_so_until_it_is_confirmed(
+    storefront: Storefront,
+    messages: MessageQueue,
+    sandbox_stripe: SandboxServer,
+    messages_delivered: int,
+    shown: tuple[str, str | None],
+) -> None:
+    placed = storefront.order(cart(("MUG", 1)))
+    for _ in range(messages_delivered):
+        messages.deliver(messages.take())  # the capture waits
+    SagaRun.objects.update(needs_attention=True)
+
+    order = storefront.get(f"{ORDERS}/{placed.order_id}").body
+
+    waiting_for = order["waiting_for"]
+    assert (order["status"], waiting_for and waiting_for["code"]) == shown
 
 
 # -- the timeline
