@@ -7,6 +7,7 @@ between the transaction that claims the step and the one that records the result
 
 from collections import defaultdict
 from datetime import timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -25,6 +26,7 @@ from orders.states import OrderStatus
 from payments.decline_messages import DECLINE_MESSAGES, DECLINED
 from payments.errors import (
     AnotherPaymentNeeded,
+    AuthenticationAbandoned,
     AuthenticationRequired,
     DeadlinePassed,
     EarlierRefundPending,
@@ -63,6 +65,13 @@ DECLINED_PAYMENT: Final = {
     PaymentDeclined.code: RejectionText(DECLINED, by_detail=DECLINE_MESSAGES),
 }
 """The decline code of the provider is the rejection's detail."""
+
+ABANDONED_PAYMENT: Final = {
+    AuthenticationAbandoned.code: RejectionText(
+        "You did not confirm the payment at your bank in time. You have not been charged.",
+        until_compensated="You did not confirm the payment at your bank in time.",
+    ),
+}
 
 REJECTED_PAYMENT: Final = {
     RequestRejected.code: RejectionText(
@@ -146,8 +155,8 @@ def record_closing(batch: Batch) -> None:
     operations=("create", "confirm"),
     prepare=prepare_payment,
     record=record_authorization,
-    rejected_by=(PaymentDeclined, RequestRejected),
-    rejections=DECLINED_PAYMENT | REJECTED_PAYMENT,
+    rejected_by=(PaymentDeclined, RequestRejected),  # the first includes AuthenticationAbandoned
+    rejections=DECLINED_PAYMENT | ABANDONED_PAYMENT | REJECTED_PAYMENT,
     transient=PAYMENT_TRANSIENT,
     unknown=(OutcomeUnknown,),
     pending=CUSTOMER_WAITS,
@@ -173,7 +182,7 @@ def authorize_payment(attempt: Attempt) -> Output:
         return payments.services.authorize(attempt.subject_id, attempt)
     except AuthenticationRequired as required:
         if attempt.is_overdue:
-            raise PaymentDeclined("authentication_abandoned", payment=required.payment) from None
+            raise AuthenticationAbandoned(required.payment) from None
         if not settings.PAYMENT_GRACE:
             raise PaymentDeclined(required.decline_code, payment=required.payment) from None
         required.until = attempt.waiting_until
@@ -189,7 +198,9 @@ def authorize_payment(attempt: Attempt) -> Output:
             raise
         if not payments.services.accepts_another_payment(attempt.subject_id):
             raise
-        raise AnotherPaymentNeeded(declined.decline_code, attempt.waiting_until) from None
+        code = declined.decline_code
+        attempt.checkpoint(partial(payments.services.record_decline, attempt.subject_id, code))
+        raise AnotherPaymentNeeded(code, attempt.waiting_until) from None
 
 
 @authorize_payment.remote_compensation(

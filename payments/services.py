@@ -14,7 +14,12 @@ from payments.models import Payment
 from payments.payment_operations import authorize, capture, close
 from payments.provider_types import ChargeLimits, CustomerAction, PaymentRequest
 from payments.providers.registry import provider_name_for_method, provider_named, providers
-from payments.recording import record_authorizations, record_captures, record_closings
+from payments.recording import (
+    record_authorizations,
+    record_captures,
+    record_closings,
+    record_decline,
+)
 from payments.states import PaymentStatus
 from sagas.bulk_sql import Insert, select, write
 from sagas.identifiers import new_id
@@ -39,6 +44,7 @@ __all__ = [
     "record_authorizations",
     "record_captures",
     "record_closings",
+    "record_decline",
     "replace_payment",
 ]
 

@@ -24,12 +24,14 @@ class WaitText:
     """What a run waits for: "waits for …, since …, until …, then …".
 
     ``staff`` and ``customer`` are noun phrases ("a decision of the shop"); ``then`` says what happens
-    past the deadline, to both, as a clause ("the order is cancelled").
+    past the deadline, to both, as a clause ("the order is cancelled"). Where the wait goes on past its
+    deadline, the customer then reads ``late``, if it is given, instead of ``customer``.
     """
 
     staff: str
     customer: str
     then: str
+    late: str = ""
 
 
 @dataclass(frozen=True, slots=True)

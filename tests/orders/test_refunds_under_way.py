@@ -146,9 +146,14 @@ def test_a_cancelled_order_waits_for_its_refund(alice: Customer) -> None:
 def test_the_timeline_says_that_the_refund_is_under_way(alice: Customer) -> None:
     entries = alice.storefront.get(f"{ORDERS}/{alice.order_id}/timeline").body["entries"]
 
-    assert "Returning the money: waiting for your refund, which takes up to ten working days." in [
-        entry["message"] for entry in entries
-    ]
+    # One entry, although two compensations may wait for the same refund.
+    [waiting] = [entry for entry in entries if entry["code"].endswith("_payment.pending")]
+    assert waiting["message"] == (
+        "Waiting for your refund, which takes up to ten working days."
+        " Otherwise the shop looks into it."
+    )
+    assert waiting["until"] == alice.deliver()["waiting_for"]["until"]
+    assert not [entry for entry in entries if entry["code"] == "void_authorization.pending"]
 
 
 def test_an_order_is_cancelled_when_its_refund_has_arrived(alice: Customer) -> None:
@@ -210,6 +215,9 @@ def test_staff_are_called_when_a_refund_is_late(alice: Customer) -> None:
 
     run = alice.run
     assert (order["status"], order["waiting_for"]["code"]) == ("cancelling", "refund_pending")
+    assert order["waiting_for"]["message"] == (
+        "We are waiting for your refund. It takes longer than usual, and the shop is looking into it."
+    )
     assert alice.is_flagged()
     assert run.attention_reason == (
         "Past its deadline, it still waits for the refund to arrive, which takes up to ten working"
@@ -287,6 +295,25 @@ def test_a_refund_in_the_providers_dashboard_ends_a_failed_one(alice: Customer) 
     alice.stripe.settle_refund(second.id, "succeed")
     assert alice.look()["status"] == "cancelled"
     assert broken(alice, Strictness.AT_REST) == set()
+
+
+def test_a_customer_whose_refund_failed_reads_that_the_shop_looks_into_it(alice: Customer) -> None:
+    alice.stripe.settle_refund(alice.refund, "fail")
+    while not alice.is_flagged():
+        order = alice.look()
+    entries = alice.storefront.get(f"{ORDERS}/{alice.order_id}/timeline").body["entries"]
+
+    assert order["waiting_for"] == {
+        "code": "shop_attention",
+        "message": "This takes longer than usual: the shop is looking into your order.",
+        "since": None,
+        "until": None,
+    }
+    [failed] = [entry for entry in entries if entry["code"].endswith(".failed")]
+    assert failed["message"] == (
+        "Your money could not be returned yet: the shop is looking into it."
+    )
+    assert not [entry for entry in entries if "try again" in entry["message"]]
 
 
 def test_a_refund_under_way_outlasts_an_outage(alice: Customer) -> None:

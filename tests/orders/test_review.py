@@ -17,7 +17,9 @@ from approvals.states import ApprovalStatus, DecidedVia, Decision, DefaultAction
 from invariants.checking import Strictness, check
 from inventory.models import StockLevel
 from orders import review
+from orders.customer_timeline import customer_timelines
 from orders.models import Order
+from payments.history import payments_of
 from payments.models import Payment
 from payments.provider_reconciliation import read_providers
 from payments.states import PaymentStatus
@@ -85,6 +87,52 @@ def test_a_large_order_waits_with_its_money_held_and_not_taken(shop: Shop, large
 def test_a_check_of_the_ledgers_names_what_an_order_waits_for(shop: Shop, large: Order) -> None:
     with pytest.raises(AssertionError, match=f"checkout of {large.pk} at await_review waits for"):
         assert_ledgers_agree(shop.sandbox_stripe)
+
+
+def timeline(order: Order) -> list[tuple[str, str, bool]]:
+    """Return the customer's entries of the review: code, message, and whether it has a deadline."""
+    [read] = Order.objects.with_progress().filter(pk=order.pk)
+    return [
+        (entry.code, entry.message, entry.until is not None)
+        for entry in customer_timelines([read], payments_of([read.pk]))[read.pk]
+        if entry.code.startswith("await_review")
+    ]
+
+
+WAITED = (
+    "await_review.pending",
+    "Waiting for the shop to review your order. Otherwise the order is cancelled.",
+)
+
+
+@pytest.mark.parametrize(
+    ("decision", "end"),
+    [
+        (Decision.APPROVE, ("await_review.done", "Reviewing your order: done.")),
+        (Decision.REJECT, ("await_review.rejected", "The shop did not accept this order.")),
+        (None, ("await_review.overdue", "The shop did not review this order in time.")),
+    ],
+)
+def test_the_timeline_says_when_the_review_began_and_how_it_ended(
+    shop: Shop, large: Order, decision: Decision | None, end: tuple[str, str]
+) -> None:
+    assert timeline(large) == [(*WAITED, True)]
+
+    if decision is None:
+        advance(A_DAY)
+        sweep()
+    else:
+        decide(decision, "a known fraudster")
+    ended(shop, large)
+
+    assert timeline(large) == [(*WAITED, False), (*end, False)]
+
+
+def test_an_order_without_a_review_has_no_entry_of_one(shop: Shop) -> None:
+    order = shop.place(mugs=1)
+    ended(shop, order)
+
+    assert timeline(order) == []
 
 
 def test_an_approved_order_goes_on(shop: Shop, large: Order) -> None:
