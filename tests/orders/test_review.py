@@ -25,7 +25,7 @@ from payments.provider_reconciliation import read_providers
 from payments.states import PaymentStatus
 from sagas.models import SagaRun
 from sagas.queries.runs import runs_of
-from sagas.queries.waits import waits_of
+from sagas.queries.waits import annotated_wait, waits_of
 from sagas.sweep import sweep
 from tests.support.clock import advance
 from tests.support.ledger_checks import assert_ledgers_agree
@@ -222,9 +222,9 @@ def test_past_its_deadline_an_order_does_what_was_promised_when_its_review_began
 
 def wait_texts(order: Order) -> set[str]:
     """Return what the order's page, its JSON and lists say that happens at the deadline."""
-    annotated = Order.objects.with_progress().get(pk=order.pk).wait
+    annotated = Order.objects.with_progress().get(pk=order.pk).annotated_wait
     [run] = runs_of(order.pk)
-    found = (annotated, waits_of([order.pk]).get(order.pk), run.wait)
+    found = (annotated_wait(annotated), waits_of([order.pk]).get(order.pk), run.wait)
     return {wait.text.then for wait in found if wait is not None}
 
 
