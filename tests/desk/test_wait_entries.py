@@ -120,7 +120,7 @@ def test_a_wait_is_one_entry_with_the_number_and_the_time_of_its_looks(
     assert wait.kind == "wait"
     assert wait.detail == (
         f"since {run.waiting_since:{TIME}}, until {run.waiting_until:{TIME}};"
-        " then the order is cancelled and its payment voided"
+        " then the order is cancelled, and nothing is charged"
     )
     assert list(wait.data) == [
         ("answer", "authentication_required"),
@@ -224,7 +224,11 @@ def test_a_wait_step_has_an_entry_for_the_wait_and_one_for_its_end(
     decide(Approval.objects.get().pk, Decision.APPROVE, actor="olga", via=DecidedVia.DESK)
     messages.deliver_all()
 
-    assert titles(reviewed, "order review") == ["waited for an approval of the order", "over"]
+    assert titles(reviewed, "order review") == [
+        "waited for an approval of the order",
+        "approved",
+        "over",
+    ]
 
 
 def test_an_order_that_did_not_have_to_wait_has_no_entry_of_a_wait(confirmed: UUID) -> None:

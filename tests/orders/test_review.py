@@ -110,7 +110,7 @@ WAITED = (
     [
         (Decision.APPROVE, ("await_review.done", "Reviewing your order: done.")),
         (Decision.REJECT, ("await_review.rejected", "The shop did not accept this order.")),
-        (None, ("await_review.overdue", "The shop did not review this order in time.")),
+        (None, ("await_review.rejected", "The shop did not review this order in time.")),
     ],
 )
 def test_the_timeline_says_when_the_review_began_and_how_it_ended(
