@@ -14,7 +14,7 @@ SAGA_VERSIONS := config/saga_versions.json
 EVENT_CATALOGUE := config/event_catalogue.json
 
 .DEFAULT_GOAL := help
-.PHONY: help smoke demo up check manage bench bench-waits prove prove-lock chaos properties screenshots fuzz test lint words versions events settings openapi format clean refuse-live-keys
+.PHONY: help smoke demo up down check manage bench bench-waits prove prove-lock chaos properties screenshots fuzz test lint words versions events settings openapi format clean refuse-live-keys
 
 help: refuse-live-keys ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -25,8 +25,11 @@ demo: .venv/installed ## Start everything, place orders, inject faults, stay up
 smoke: .venv/installed ## Place orders on fresh data, then stop; status 0 if every outcome is as expected
 	@$(END_WITH_MAKE) $(VENV) -m sandbox smoke
 
-up: .venv/installed ## Start everything until Ctrl-C, data in var/up: WITH=fraud,warehouse:8123 adds services
+up: .venv/installed ## Start everything until Ctrl-C, data in var/up: PORT=8000; WITH=fraud,warehouse:8123 adds services
 	@$(END_WITH_MAKE) $(VENV) -m sandbox up
+
+down: .venv/installed ## Stop the running `up` or `demo` from another terminal; wait until all has ended
+	@$(VENV) -m sandbox down
 
 check: .venv/installed ## Compare the running system's orders, payments and stock with Stripe's ledger
 	@$(VENV) -m sandbox check

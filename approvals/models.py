@@ -79,6 +79,11 @@ class Approval(models.Model):
         return f"{self.name} of {self.subject_id}: {self.status}"
 
     @property
+    def label(self) -> str:
+        """The kind of decision for people, such as "order review"."""
+        return self.name.replace("_", " ")
+
+    @property
     def is_open(self) -> bool:
         return self.status == ApprovalStatus.OPEN
 

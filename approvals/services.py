@@ -10,7 +10,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Count, F, Q
+from django.db.models import Count, F, Q, QuerySet
 
 import sagas.services
 from approvals.events import ApprovalDecided, ApprovalExtended, ApprovalOpened
@@ -131,14 +131,34 @@ def expire(
     """Expire the open approvals of these orders, and return the orders that had one.
 
     For a wait that ends without a decision, in the transaction that ends it: past its deadline, or
-    because the run compensates; ``comment`` says why. A later decision is refused. Those that
-    escalate past their deadline stay open while the run waits: their wait does not call this.
+    because the run compensates; ``comment`` says why. A later decision is refused. A wait whose
+    approvals do not all promise the same calls ``end_overdue`` past its deadline.
     """
-    # Usually nothing is overdue, or nothing is open: then there is no savepoint.
-    open_ones = Approval.objects.filter(
+    open_ones = _open(subject_ids, name, key)
+    return _expire(list(open_ones.values_list("pk", flat=True)), comment)
+
+
+def end_overdue(
+    subject_ids: Collection[UUID], name: str, key: str = "", *, comment: str = ""
+) -> dict[UUID, DefaultAction]:
+    """Return what the open approvals of these orders have promised for their deadline, by order.
+
+    For a condition that does it: approve, reject, or leave it to an ``overdue`` that escalates.
+    Expires them as ``expire`` does, except those that escalate: they stay open.
+    """
+    overdue = list(_open(subject_ids, name, key).values_list("pk", "subject_id", "default"))
+    _expire([pk for pk, _, default in overdue if default != DefaultAction.ESCALATE], comment)
+    return {subject_id: DefaultAction(default) for _, subject_id, default in overdue}
+
+
+def _open(subject_ids: Collection[UUID], name: str, key: str) -> QuerySet[Approval]:
+    return Approval.objects.filter(
         subject_id__in=list(subject_ids), name=name, key=key, status=ApprovalStatus.OPEN
     )
-    ids = list(open_ones.values_list("pk", flat=True))
+
+
+def _expire(ids: Collection[UUID], comment: str) -> list[UUID]:
+    """Expire these approvals if they are open. Without ids, as usual, it opens no savepoint."""
     if not ids:
         return []
     with transaction.atomic():
@@ -159,7 +179,9 @@ def expire(
 def extend(approval_id: UUID, deadline: datetime, actor: str) -> bool:
     """Move the deadline of an open approval, and that of the run which waits for it.
 
-    Returns False, with nothing changed, if it is decided. Raises Approval.DoesNotExist.
+    Returns False, with nothing changed, if it is decided. Raises Approval.DoesNotExist. Raises
+    UnknownWait, with nothing changed, if the run's saga has no wait of the approval's name any more:
+    one of the two deadlines alone is never moved.
     """
     approval = Approval.objects.get(pk=approval_id)
     sagas.services.lock_run(approval.subject_id)

@@ -11,6 +11,7 @@ import uvloop
 
 from benchmarks.bench import Bench, BenchResult
 from benchmarks.carts import Assortment, baskets, two_line_carts
+from benchmarks.command_line import run_benchmark
 from benchmarks.figures import NothingConfirmed
 from benchmarks.meter import NotDurable, ProgramRestarted
 from benchmarks.plan import InvalidPlan, Plan, plan_from
@@ -19,11 +20,8 @@ from benchmarks.single_order import OrderStuck
 from benchmarks.statements import LogIncomplete
 from sandbox.application import without_waits
 from sandbox.drive.report import terminal
-from sandbox.environment import is_external
-from sandbox.launcher import INTERRUPTED, UNUSABLE, become_launcher
-from sandbox.ports import PortTaken
-from sandbox.run_directory import AlreadyRunning, RunDirectory
-from sandbox.system import StartFailed, SupervisorGone, running
+from sandbox.run_directory import RunDirectory
+from sandbox.system import running
 
 RUN: Final = RunDirectory("bench-run", published="var/bench-run/up.json")
 
@@ -83,23 +81,7 @@ def _text(file: Path) -> str:
 
 def main() -> int:
     """Run ``python -m benchmarks``."""
-    become_launcher()
-    if is_external(os.environ):
-        print("EXTERNAL=1: only what a benchmark starts itself is measured.", file=sys.stderr)
-        return UNUSABLE
-    try:
-        return bench(plan_from(os.environ, Plan), os.environ)
-    except InvalidPlan as error:
-        print(error, file=sys.stderr)
-        return UNUSABLE
-    except (AlreadyRunning, PortTaken, StartFailed, SupervisorGone) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except NO_FIGURES as error:
-        print(f"No figures: {type(error).__name__} {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    return run_benchmark(lambda: bench(plan_from(os.environ, Plan), os.environ), NO_FIGURES)
 
 
 if __name__ == "__main__":

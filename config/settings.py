@@ -163,7 +163,7 @@ REVIEW_TIME = timedelta(
 REVIEW_DEFAULT = _review.text(
     "REVIEW_DEFAULT",
     "What happens then: reject (the order is cancelled), approve, or escalate (staff are called, and the "
-    "order waits on).",
+    "order waits on). Orders that wait already keep what it was when their review began.",
     "reject",
 )
 _provider_sections = [read_provider_settings(package, globals()) for package in PAYMENT_PROVIDERS]

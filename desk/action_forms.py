@@ -26,7 +26,8 @@ class ActionText:
 ACTION_TEXTS: Final = {
     ActionKind.RETRY: ActionText(
         "Retry now",
-        "Clears every back-off and the flag, and queues the order at once. A call in progress goes on.",
+        "Clears every back-off and the flag, and queues the order at once. A call in progress goes on."
+        " An order that waits past a deadline stays flagged.",
     ),
     ActionKind.CANCEL: ActionText(
         "Cancel and refund",

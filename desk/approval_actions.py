@@ -6,7 +6,7 @@ from uuid import UUID
 import approvals.services
 import sagas.services
 from approvals.models import Approval
-from approvals.states import ApprovalStatus, DecidedVia, Decision
+from approvals.states import ApprovalStatus, DecidedVia, Decision, DefaultAction
 from desk import permissions
 from desk.actions import ActionRequest, perform_once, record_action
 from desk.models import ActionKind, ActionOutcome, OperatorAction
@@ -14,6 +14,13 @@ from desk.order_state import order_state
 
 KIND_OF = {Decision.APPROVE: ActionKind.APPROVE, Decision.REJECT: ActionKind.REJECT}
 """The kind of action of each decision."""
+
+DEFAULT_TEXTS = {
+    DefaultAction.APPROVE: "without a decision the order goes on",
+    DefaultAction.REJECT: "without a decision the order is cancelled",
+    DefaultAction.ESCALATE: "without a decision the order waits on, and staff are called",
+}
+"""What happens at the deadline of an approval."""
 
 
 def decide(approval_id: UUID, action: ActionRequest) -> OperatorAction:
@@ -50,5 +57,5 @@ def _decide(approval_id: UUID, action: ActionRequest) -> OperatorAction:
     if not decided.decided_now:
         message = decided_before(decided.approval)
         return record_action(action, before, ActionOutcome.REFUSED, message)
-    message = f"The approval {decided.approval.name} is {decided.approval.status}."
+    message = f"The {decided.approval.label} is {decided.approval.status}."
     return record_action(action, before, ActionOutcome.DONE, message)

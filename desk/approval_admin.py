@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from adminkit.admin import RecordAdmin
@@ -14,11 +15,12 @@ from adminkit.cells import excerpt, order_link, state, timestamp
 from adminkit.filters import ChoiceFilter
 from adminkit.search import search_ids
 from approvals.models import Approval
-from approvals.states import ApprovalStatus, Decision
+from approvals.states import ApprovalStatus, Decision, DefaultAction
 from clock.now import Now
 from desk.action_forms import ACTION_TEXTS
-from desk.approval_actions import KIND_OF
+from desk.approval_actions import DEFAULT_TEXTS, KIND_OF
 from desk.approval_views import decision_view, may_decide
+from orders.descriptions import OrderDescription, describe_order
 
 PAST_DEADLINE = "past-deadline"
 
@@ -45,13 +47,14 @@ class State(ChoiceFilter):
 @admin.register(Approval)
 class ApprovalAdmin(RecordAdmin[Approval]):
     change_form_template = "desk/approvals/page.html"
-    list_display = ("due", "status_cell", "order_page", "name", "question_text", "decided", "actor")
+    list_display = ("due", "status_cell", "order_page", "kind", "question_text", "decided", "actor")
     list_filter = (State,)
     searches = (search_ids("pk", "subject_id"),)
     search_help_text = "An approval's or an order's id, or its beginning"
     empty_text = "Decisions that orders wait for, such as a review of a large order. No order has asked for one yet."
     fields = (
-        *("status_cell", "order_page", "name", "question", "due", "default_text", "opened"),
+        *("status_cell", "kind", "question", "due", "default_text", "opened"),
+        *("order_page", "reference", "total", "customer", "items"),
         *("decided", "actor", "way", "comment"),
     )
     readonly_fields = fields
@@ -108,13 +111,38 @@ class ApprovalAdmin(RecordAdmin[Approval]):
     def order_page(self, approval: Approval) -> SafeString | None:
         return order_link(approval.subject_id)
 
+    @admin.display(description="kind")
+    def kind(self, approval: Approval) -> str:
+        return approval.label
+
+    @admin.display(description="the shop's number")
+    def reference(self, approval: Approval) -> str:
+        return found.reference if (found := _order_of(approval)) else ""
+
+    @admin.display(description="total")
+    def total(self, approval: Approval) -> str:
+        return found.total if (found := _order_of(approval)) else ""
+
+    @admin.display(description="customer")
+    def customer(self, approval: Approval) -> str:
+        return found.customer if (found := _order_of(approval)) else ""
+
+    @admin.display(description="items")
+    def items(self, approval: Approval) -> SafeString:
+        found = _order_of(approval)
+        items = found.items if found else ()
+        return format_html_join(SafeString("<br>"), "{}", [(item,) for item in items])
+
     @admin.display(description="question")
     def question_text(self, approval: Approval) -> SafeString:
         return excerpt(approval.question)
 
     @admin.display(description="at the deadline")
     def default_text(self, approval: Approval) -> str:
-        return f"{approval.default}, without a decision"
+        text = DEFAULT_TEXTS[DefaultAction(approval.default)]
+        if approval.is_open and approval.deadline <= vars(approval)["read_at"]:
+            return f"{text}; it was to be decided before, and the order still waits"
+        return text
 
     @admin.display(description="opened (UTC)")
     def opened(self, approval: Approval) -> SafeString | None:
@@ -131,6 +159,15 @@ class ApprovalAdmin(RecordAdmin[Approval]):
     @admin.display(description="by way of")
     def way(self, approval: Approval) -> str:
         return approval.decided_via
+
+
+def _order_of(approval: Approval) -> OrderDescription | None:
+    """Return the order that an approval is about, read once for its page."""
+    values = vars(approval)
+    if "described_order" not in values:
+        values["described_order"] = describe_order(approval.subject_id)
+    found: OrderDescription | None = values["described_order"]
+    return found
 
 
 def _buttons(approval: Approval) -> list[dict[str, str]]:

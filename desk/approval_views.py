@@ -15,13 +15,15 @@ from unfold.admin import ModelAdmin
 import approvals.services
 from adminkit.cells import short_id
 from approvals.models import Approval
-from approvals.states import Decision
+from approvals.states import Decision, DefaultAction
+from clock.now import now
 from desk import permissions
 from desk.action_forms import ACTION_TEXTS, ReasonForm, empty_form, operator_of
 from desk.actions import ActionRequest, TokenReused
-from desk.approval_actions import KIND_OF, decide, decided_before
+from desk.approval_actions import DEFAULT_TEXTS, KIND_OF, decide, decided_before
 from desk.models import ActionOutcome
 from desk.order_state import OrderState, order_state
+from orders.descriptions import describe_order
 from orders.models import Order
 
 
@@ -105,10 +107,12 @@ class _ConfirmationPage:
             **self._model_admin.admin_site.each_context(self._request),
             "opts": self._model_admin.opts,
             "original": self._approval,
-            "title": f"{text.button}: {self._approval.name}, order {short_id(self._state.order.pk)}",
+            "title": f"{text.button}: {self._approval.label}, order {short_id(self._state.order.pk)}",
             "text": text,
             "approval": self._approval,
-            "order": self._state.order,
+            "order": describe_order(self._state.order.pk),
+            "default_text": DEFAULT_TEXTS[DefaultAction(self._approval.default)],
+            "is_past_deadline": self._approval.is_open and self._approval.deadline <= now(),
             "order_url": reverse("admin:orders_order_change", args=[self._state.order.pk]),
             "current_state": self._state.summary(),
             "blocked_reason": decided_before(self._approval),

@@ -4,7 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, assert_never
+from uuid import UUID
 
+from approvals.models import Approval
+from desk.attempt_groups import AttemptGroups, CallWait, grouped
 from desk.models import ActionKind, ActionOutcome
 from desk.order_detail import OrderDetail
 from desk.order_list import customer_of
@@ -22,8 +25,10 @@ from orders.order_events import (
 )
 from orders.steps import PAYMENT_PROVIDER
 from payments.admin_queries import PaymentDetail
+from sagas.descriptions import WaitText
 from sagas.queries.attempts import AttemptView
 from sagas.queries.runs import RunDetail
+from sagas.queries.waits import UNKNOWN_WAIT, WaitView
 from sagas.work import Remote, Wait
 
 _TONES: Final = {
@@ -39,7 +44,6 @@ _TONES: Final = {
 _OUTCOMES: Final = {
     "done": "done",
     "rejected": "rejected",
-    "pending": "accepted: the answer comes later",
     "proceeded": "no answer: the run continued with the declared result",
     "transient": "not done yet",
     "unknown": "no answer: it may have taken effect",
@@ -55,13 +59,6 @@ _WAIT_OUTCOMES: Final = {
     "interrupted": "no longer needed: the run compensates",
 }
 
-_REMEDIES: Final = {
-    "AccessDenied": "The service refuses our key or our account: an operator must correct the key.",
-    "UnknownPayment": "The provider does not have this payment. Check whether the key belongs to another account.",
-    "payment_rejected": "The provider does not accept our request: a developer must correct it.",
-}
-"""What staff do about errors that no retry corrects, by error code or name of the class."""
-
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
@@ -76,10 +73,23 @@ class TimelineEntry:
     data: Sequence[tuple[str, object]] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class RunAttempts:
+    """A run with its attempts, grouped by the entries that show them."""
+
+    run: RunDetail
+    groups: AttemptGroups
+
+    def number(self, attempt: AttemptView) -> int:
+        """Return the number of an attempt, counted from the last answer that one comes later."""
+        return self.groups.numbers[attempt.id]
+
+
 def audit_timeline(detail: OrderDetail) -> list[TimelineEntry]:
     """Return the whole timeline, oldest entry first."""
     entries = [
         *_order_entries(detail),
+        *_decisions(detail.approvals),
         *_staff_actions(detail),
         *_breaks(detail),
     ]
@@ -88,13 +98,11 @@ def audit_timeline(detail: OrderDetail) -> list[TimelineEntry]:
 
 def _order_entries(detail: OrderDetail) -> Iterator[TimelineEntry]:
     """Return the entries of the events that customers see, too."""
-    retries = {
-        attempt.id: _retry(run, position)
-        for run in detail.state.runs
-        for position, attempt in enumerate(run.attempts)
-    }
+    runs = {run.id: RunAttempts(run, grouped(run.attempts)) for run in detail.state.runs}
     for event in _events(detail):
-        yield _entry(event, detail, retries)
+        yield from _entries(event, detail, runs)
+    for run in detail.state.runs:
+        yield from _wait_steps(run)
 
 
 def _events(detail: OrderDetail) -> list[OrderEvent]:
@@ -112,26 +120,32 @@ def _events(detail: OrderDetail) -> list[OrderEvent]:
     )
 
 
-def _entry(event: OrderEvent, detail: OrderDetail, retries: Mapping[int, str]) -> TimelineEntry:
+def _entries(
+    event: OrderEvent, detail: OrderDetail, runs: Mapping[UUID, RunAttempts]
+) -> Iterator[TimelineEntry]:
+    """Yield the entry of an event; none for a look of a wait, and for a failure like the one before."""
     match event:
         case Placed(at):
             total = format_amount(detail.order.total_minor, detail.order.currency)
-            return TimelineEntry(at, "order", "placed", total, actor=customer_of(detail.order))
+            yield TimelineEntry(at, "order", "placed", total, actor=customer_of(detail.order))
         case StatusChanged(at, source, target, cause, actor):
-            return TimelineEntry(at, "order", target, f"{source} → {target}: {cause}", actor=actor)
+            yield TimelineEntry(at, "order", target, f"{source} → {target}: {cause}", actor=actor)
         case CancelRequested(at, reason, reason_detail, actor):
             reasons = " ".join(filter(None, (reason, reason_detail)))
-            return TimelineEntry(at, "request", "cancellation requested", reasons, actor=actor)
+            yield TimelineEntry(at, "request", "cancellation requested", reasons, actor=actor)
         case CallStarted(at, attempt):
-            return _call(at, attempt, detail)
+            if attempt.id not in runs[attempt.run_id].groups.hidden_calls:
+                yield _call(at, attempt, runs[attempt.run_id].number(attempt), detail)
         case AttemptEnded(at, attempt):
-            return _end(at, attempt, retries.get(attempt.id, ""), detail.payments)
+            if attempt.id not in runs[attempt.run_id].groups.hidden_ends:
+                yield _end(at, attempt, runs[attempt.run_id], detail.payments)
         case EventRecorded(at, name):
-            return TimelineEntry(at, "event", name)
-    assert_never(event)
+            yield TimelineEntry(at, "event", name)
+        case _:
+            assert_never(event)
 
 
-def _call(at: datetime, attempt: AttemptView, detail: OrderDetail) -> TimelineEntry:
+def _call(at: datetime, attempt: AttemptView, number: int, detail: OrderDetail) -> TimelineEntry:
     sentence = ""
     if isinstance(attempt.work, Remote):
         order = detail.order
@@ -141,7 +155,7 @@ def _call(at: datetime, attempt: AttemptView, detail: OrderDetail) -> TimelineEn
     return TimelineEntry(
         at,
         f"to {_system(attempt)}",
-        f"{staff_name(attempt.name)}: called, attempt {attempt.number}",
+        f"{staff_name(attempt.name)}: called, attempt {number}",
         sentence,
         data=[(label, value) for label, value in _payment_ids(attempt, detail.payments) if value],
     )
@@ -172,33 +186,106 @@ def _payment_operations(attempt: AttemptView) -> Sequence[str]:
 
 
 def _end(
-    at: datetime, attempt: AttemptView, retry: str, payments: Sequence[PaymentDetail]
+    at: datetime, attempt: AttemptView, run: RunAttempts, payments: Sequence[PaymentDetail]
 ) -> TimelineEntry:
+    """Return the entry of an attempt's result, and of all equal failures that follow it."""
+    if (wait := run.groups.waits.get(attempt.id)) is not None:
+        return _call_wait(at, wait, run)
+    row = run.groups.failures.get(attempt.id, [attempt])
     is_wait = isinstance(attempt.work, Wait)
-    outcome = _OUTCOMES.get(attempt.outcome, attempt.outcome)
-    if is_wait:
-        outcome = _WAIT_OUTCOMES.get(attempt.outcome, outcome)
-    number = f", attempt {attempt.number}" if attempt.number > 1 else ""
     local_kind = "compensation" if attempt.is_compensating else "wait" if is_wait else "step"
-    data = list(_flatten(attempt.output))
-    if is_wait:
-        data.insert(0, ("waited since", date_and_time(attempt.started_at)))
+    data = list(_flatten(row[-1].output))
+    if len(row) > 1:
+        data.append(("last time", date_and_time(row[-1].ended_at or at)))
     if attempt.outcome == "done" and "refund" in _payment_operations(attempt):
         data += _refund_ids(payments)
-    details = (
-        _REMEDIES.get(attempt.error),
-        _rejection_text(attempt),
-        attempt.error,
-        attempt.detail,
-    )
+    sentences = [_rejection_text(attempt), attempt.error_text]
+    if (failure := attempt.failure) is not None:
+        sentences = [failure.happened, f"({attempt.error_text})", failure.remedy, failure.meanwhile]
+        data += [("runbook", failure.runbook)] if failure.runbook else []
     return TimelineEntry(
         at,
         f"from {_system(attempt)}" if attempt.is_call else local_kind,
-        f"{staff_name(attempt.name)}: {outcome}{number}",
-        " ".join(filter(None, (*details, retry))),
+        f"{staff_name(attempt.name)}: {_outcome(attempt)}{_times(run.number(attempt), len(row))}",
+        " ".join(filter(None, (*sentences, _retry(run.run, row[-1])))),
         tone=_TONES.get(attempt.outcome, ""),
         data=data,
     )
+
+
+def _outcome(attempt: AttemptView) -> str:
+    if isinstance(attempt.work, Wait) and attempt.outcome in _WAIT_OUTCOMES:
+        return _WAIT_OUTCOMES[attempt.outcome]
+    if attempt.failure is not None:
+        return "failed, staff must act"
+    return _OUTCOMES.get(attempt.outcome, attempt.outcome)
+
+
+def _times(number: int, times: int) -> str:
+    if times > 1:
+        return f", {times} times"
+    return f", attempt {number}" if number > 1 else ""
+
+
+def _call_wait(at: datetime, wait: CallWait, run: RunAttempts) -> TimelineEntry:
+    """Return the one entry of a wait for the answer to a call, with its looks."""
+    first, now = wait.first, run.run.wait
+    known = first.work.pending_by_code if isinstance(first.work, Remote) else {}
+    text = known[first.error].waits_for if first.error in known else UNKNOWN_WAIT
+    data: list[tuple[str, object]] = [("answer", first.error_text)]
+    if wait.looks:
+        times = "once" if len(wait.looks) == 1 else f"{len(wait.looks)} times"
+        data.append(("looked", f"{times}, last at {date_and_time(wait.last.started_at)}"))
+    if wait.end is None and now is not None and now.code == first.error:
+        look_at = wait.last.not_before or (None if first.is_compensating else run.run.not_before)
+        data += [("next look", date_and_time(look_at))] if look_at else []
+        return _wait_entry(at, first.name, now, data)
+    return _past_wait(first.name, text, at, _end_of(wait, run.run) or at, data)
+
+
+def _end_of(wait: CallWait, run: RunDetail) -> datetime | None:
+    """Return when a wait ended: with another answer, by a request to cancel, or at its last look."""
+    if wait.end is None and not wait.first.is_compensating and run.compensation_requested_at:
+        return run.compensation_requested_at
+    return (wait.end or wait.last).ended_at
+
+
+def _wait_entry(
+    at: datetime, name: str, wait: WaitView, data: Sequence[tuple[str, object]] = ()
+) -> TimelineEntry:
+    return TimelineEntry(
+        at,
+        "wait",
+        f"{staff_name(name)}: waits for {wait.text.staff}",
+        f"since {date_and_time(wait.since)}, until {date_and_time(wait.until)}; then {wait.text.then}",
+        data=data,
+    )
+
+
+def _past_wait(
+    name: str,
+    text: WaitText,
+    since: datetime,
+    until: datetime,
+    data: Sequence[tuple[str, object]] = (),
+) -> TimelineEntry:
+    return TimelineEntry(
+        since,
+        "wait",
+        f"{staff_name(name)}: waited for {text.staff}",
+        f"since {date_and_time(since)}, until {date_and_time(until)}",
+        data=data,
+    )
+
+
+def _wait_steps(run: RunDetail) -> Iterator[TimelineEntry]:
+    """Yield the entry of each wait step in which the run waits, or has waited."""
+    for attempt in run.attempts:
+        work, ended = attempt.work, attempt.ended_at
+        if isinstance(work, Wait) and ended is not None and attempt.started_at < ended:
+            yield _past_wait(attempt.name, work.waits_for, attempt.started_at, ended)
+    if run.wait is not None and run.wait.code in {step.name for step in run.steps}:
+        yield _wait_entry(run.wait.since, run.wait.code, run.wait)
 
 
 def _system(attempt: AttemptView) -> str:
@@ -213,19 +300,16 @@ def _rejection_text(attempt: AttemptView) -> str:
     return text.for_staff(attempt.detail) if text else ""
 
 
-def _retry(run: RunDetail, position: int) -> str:
+def _retry(run: RunDetail, attempt: AttemptView) -> str:
     """Return when the step was, or will be, tried again; empty if no retry follows."""
-    attempt = run.attempts[position]
     if attempt.is_done or attempt.outcome in ("rejected", "interrupted"):
         return ""
-    is_pending = attempt.outcome == "pending"
-    for later_row in run.attempts[position + 1 :]:
+    for later_row in run.attempts[run.attempts.index(attempt) + 1 :]:
         if (later_row.step, later_row.direction) == (attempt.step, attempt.direction):
-            verb = "called" if is_pending else "tried"
-            return f"· {verb} again at {clock(later_row.started_at)}"
+            return f"· tried again at {clock(later_row.started_at)}"
     next_try = attempt.not_before or (None if attempt.is_compensating else run.not_before)
     if run.is_live and next_try is not None:
-        return f"· next {'call' if is_pending else 'try'} at {clock(next_try)}"
+        return f"· next try at {clock(next_try)}"
     return ""
 
 
@@ -245,6 +329,25 @@ def _refund_ids(payments: Sequence[PaymentDetail]) -> list[tuple[str, object]]:
         for payment in payments
         if payment.refund is not None and payment.refund.provider_refund_id
     ]
+
+
+def _decisions(approvals: Sequence[Approval]) -> Iterator[TimelineEntry]:
+    """Return how the order's approvals were decided, by which way, and those that have expired."""
+    for approval in approvals:
+        if approval.decided_at is None:
+            continue
+        yield TimelineEntry(
+            approval.decided_at,
+            "approval",
+            f"{approval.label}: {approval.status}",
+            approval.comment,
+            actor=approval.decided_by,
+            tone={"approved": "good", "rejected": "bad"}.get(approval.status, "warn"),
+            data=[
+                ("by way of", approval.decided_via),
+                ("its deadline", date_and_time(approval.deadline)),
+            ],
+        )
 
 
 def _staff_actions(detail: OrderDetail) -> Iterator[TimelineEntry]:

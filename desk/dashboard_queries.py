@@ -96,7 +96,7 @@ class DashboardData:
     status_counts: list[StatusCount]
     confirmed: list[tuple[datetime, int]]  # each minute of the last hour, the current one last
     step_failures: list[StepFailures]
-    oldest: WaitingOrder | None
+    oldest: WaitingOrder | None  # of those that do not wait
     flagged: int
     paused: int
     flagged_orders: list[WaitingOrder]  # the oldest ones
@@ -105,6 +105,12 @@ class DashboardData:
     queues: list[QueueHealth]
     swept_ago: timedelta | None  # by the real time; None before the first sweep
     systems: list[SystemHealth]
+
+    @property
+    def unfinished(self) -> int:
+        """Return how many orders are placed or being cancelled."""
+        open_statuses = (OrderStatus.PLACED, OrderStatus.CANCELLING)
+        return sum(count.orders for count in self.status_counts if count.status in open_statuses)
 
 
 def dashboard_data() -> DashboardData:

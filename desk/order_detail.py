@@ -12,7 +12,6 @@ from django.db.models.functions import JSONObject
 
 import approvals.services
 from approvals.models import Approval
-from approvals.states import ApprovalStatus
 from desk.models import OperatorAction
 from desk.order_state import OrderState
 from events.services import events_about
@@ -52,11 +51,17 @@ class OrderDetail:
     payments: Sequence[PaymentDetail]
     actions: Sequence[OperatorAction]
     approvals: Sequence[Approval]
-    """The open approvals that the order waits for; read only while it waits."""
+    """The order's approvals, open and decided, newest first: at most MAX_APPROVALS_SHOWN."""
 
     @property
     def order(self) -> Order:
         return self.state.order
+
+    @property
+    def open_approvals(self) -> Sequence[Approval]:
+        """The approvals that the order waits for; empty while it does not wait."""
+        is_waiting = self.state.live is not None and self.state.live.wait is not None
+        return [approval for approval in self.approvals if approval.is_open and is_waiting]
 
 
 def order_detail(order_id: UUID) -> OrderDetail:
@@ -87,15 +92,9 @@ def order_detail(order_id: UUID) -> OrderDetail:
         actions=list(
             OperatorAction.objects.filter(order=order_id).select_related("operator").order_by("pk")
         ),
-        approvals=_open_approvals(state),
-    )
-
-
-def _open_approvals(state: OrderState) -> list[Approval]:
-    if state.live is None or state.live.wait is None:
-        return []
-    return approvals.services.newest_approvals(
-        statuses=[ApprovalStatus.OPEN], subject_id=state.order.pk, limit=MAX_APPROVALS_SHOWN
+        approvals=approvals.services.newest_approvals(
+            subject_id=order_id, limit=MAX_APPROVALS_SHOWN
+        ),
     )
 
 

@@ -154,7 +154,7 @@ def _position(run: RunDetail) -> str:
         return f"compensating: {back.name}" if back else "compensating"
     now = next((step for step in run.steps if step.stage == Stage.CURRENT), None)
     requested = ", cancel requested" if run.compensation_requested_at else ""
-    return f"at {run.step}{_attempts(len(now.attempts)) if now else ''}{requested}"
+    return f"at {run.step}{_attempts(now.attempts_in_row) if now else ''}{requested}"
 
 
 def _attempts(made: int) -> str:

@@ -90,9 +90,10 @@ def _going_forward(run: RunDetail) -> str:
     if step is None:
         return "The run ends: every step is done."
     attempt = _attempt(step)
-    after = _afterwards(step)
-    if run.wait is not None and not run.is_leased:
-        return _waiting(run, run.wait, step.not_before)
+    after = _afterwards(step, run)
+    if run.wait is not None:
+        sentence = _waiting(run, run.wait, None if run.is_leased else step.not_before)
+        return f"{sentence} A worker looks now." if run.is_leased else sentence
     if step.waits_for and not run.is_leased:
         return f"Waits for {step.waits_for} as soon as a worker takes it."
     if run.is_leased and run.leased_until:
@@ -100,9 +101,10 @@ def _going_forward(run: RunDetail) -> str:
             f"A worker is in {staff_name(step.name)} now ({attempt}). If it does not report by"
             f" {clock(run.leased_until)}, another worker takes the run over."
         )
+    when = "as soon as a worker takes it"
     if step.not_before is not None and step.not_before > run.now:
-        return f"Tries {staff_name(step.name)} again at {clock(step.not_before)}, {attempt}{after}."
-    return f"Tries {staff_name(step.name)} as soon as a worker takes it, {attempt}{after}."
+        when = f"again at {clock(step.not_before)}"
+    return f"Tries {staff_name(step.name)} {when}, {attempt}{after}.{_to_do([step])}"
 
 
 def _compensating(run: RunDetail) -> str:
@@ -114,14 +116,14 @@ def _compensating(run: RunDetail) -> str:
     name = staff_name(first.name)
     rest = f", then {_names(pending[1:])}" if len(pending) > 1 else _AND_THEN
     if run.is_leased and run.leased_until:
-        return f"A worker is in {name} now (attempt {len(first.attempts)}){rest}."
+        return f"A worker is in {name} now ({_attempt(first)}){rest}."
     if run.wait is not None:
         look_at = min(ends) if len(ends) == len(pending) else None
         return f"{_waiting(run, run.wait, look_at)} Pending: {_names(pending)}{_AND_THEN}."
     if len(ends) == len(pending):
-        attempt = f"attempt {len(first.attempts) + 1}"
         return (
-            f"Tries {name} again at {clock(min(ends))}, {attempt}{rest}; retried until it succeeds."
+            f"Tries {name} again at {clock(min(ends))}, {_attempt(first)}{rest};"
+            f" retried until it succeeds.{_to_do(pending)}"
         )
     return f"Compensates with {name} as soon as a worker takes it{rest}."
 
@@ -147,12 +149,28 @@ def _waiting(run: RunDetail, wait: WaitView, look_at: datetime | None = None) ->
     )
     if wait.until <= run.now:
         return f"{sentence} The deadline has passed."
+    if wait.is_escalated:
+        return f"{sentence} An earlier deadline has passed."
     if look_at is not None and run.now < look_at < wait.until:
         return f"{sentence} The call is made again at {date_and_time(look_at)}."
     return sentence
 
 
-def _afterwards(step: PlannedStep) -> str:
+def _to_do(steps: Sequence[PlannedStep]) -> str:
+    """Return what staff do about the failures of these steps, from a space; empty without one."""
+    failures = dict.fromkeys(step.failure for step in steps if step.failure is not None)
+    return "".join(
+        f" {failure.happened} {failure.remedy}"
+        + (f" The runbook is {failure.runbook}." if failure.runbook else "")
+        for failure in failures
+    )
+
+
+def _afterwards(step: PlannedStep, run: RunDetail) -> str:
+    if step.has_failed and run.compensating_only:
+        return (
+            "; the last attempt failed with an error, so it is retried until the error is corrected"
+        )
     if step.has_failed:
         return "; the last attempt failed with an error, so it is retried until the error is corrected or the order is cancelled"
     if step.retry_limit is None:
@@ -170,7 +188,7 @@ def _when_spent(step: PlannedStep) -> str:
 def _attempt(step: PlannedStep) -> str:
     """Return the number of the attempt in progress, or else of the next, and the limit."""
     is_counted = step.retry_limit is not None and not step.has_failed
-    before = step.retry_count if is_counted else len(step.attempts)
+    before = step.retry_count if is_counted else step.attempts_in_row
     number = before if step.is_in_flight else before + 1
     return f"attempt {number} of {step.retry_limit}" if is_counted else f"attempt {number}"
 
@@ -196,7 +214,7 @@ def _step_node(step: PlannedStep, run: RunDetail) -> StepNode:
 def _note(step: PlannedStep, run: RunDetail) -> str:
     match step.stage:
         case Stage.DONE:
-            made = len(step.attempts)
+            made = step.attempts_in_row
             return f"done, {made} attempts" if made > 1 else "done"
         case Stage.COMPENSATED_FROM:
             return f"stopped: {step.error}" if step.error else "stopped"

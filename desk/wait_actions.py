@@ -1,12 +1,13 @@
 """Staff help a waiting order on: a later deadline, or a signal. Each commits with its audit row."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.urls import reverse
 
 import approvals.services
@@ -21,7 +22,7 @@ from desk.audit_timeline import date_and_time
 from desk.models import ActionKind, ActionOutcome, OperatorAction
 from desk.order_detail import MAX_APPROVALS_SHOWN
 from desk.order_state import OrderState, order_state
-from sagas.errors import SignalRefused
+from sagas.errors import SignalRefused, UnknownWait
 from sagas.queries.waits import WaitView
 
 
@@ -97,24 +98,34 @@ def _execute(act: Act, action: ActionRequest) -> OperatorAction:
 def _extend(
     waits_for: str, by: timedelta, action: ActionRequest, state: OrderState
 ) -> tuple[ActionOutcome, str]:
-    wait = _wait(state)
-    if wait is None or wait.code != waits_for:
+    live, wait = state.live, _wait(state)
+    if live is None or wait is None or wait.code != waits_for:
         return ActionOutcome.REFUSED, "The order does not wait for this any more."
     until = now() + by
     if until <= wait.until:
         later = f"The deadline is later already: {date_and_time(wait.until)} UTC."
         return ActionOutcome.REFUSED, later
-    _move_deadlines(action, waits_for, until)
+    try:
+        _move_deadlines(action, waits_for, until, {step.name for step in live.steps})
+    except UnknownWait as error:
+        undone = f"An open approval of the order names another wait ({error}). Decide it instead."
+        return ActionOutcome.REFUSED, undone
     return ActionOutcome.DONE, f"The order waits until {date_and_time(until)} UTC."
 
 
-def _move_deadlines(action: ActionRequest, waits_for: str, until: datetime) -> None:
-    """Move the deadline of the run's wait, and of the open approvals that it waits for."""
+@transaction.atomic
+def _move_deadlines(
+    action: ActionRequest, waits_for: str, until: datetime, known_steps: Set[str]
+) -> None:
+    """Move the deadline of the run's wait, and of the open approvals that it waits for.
+
+    Raises UnknownWait, with nothing moved, if the saga has no wait of an approval's name any more.
+    """
     open_approvals = approvals.services.newest_approvals(
         statuses=[ApprovalStatus.OPEN], subject_id=action.order_id, limit=MAX_APPROVALS_SHOWN
     )
     for approval in open_approvals:
-        if approval.wait == waits_for:
+        if approval.wait == waits_for or approval.wait not in known_steps:
             approvals.services.extend(approval.pk, until, action.operator.get_username())
     sagas.services.move_deadline(action.order_id, waits_for, until)
 

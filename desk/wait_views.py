@@ -5,7 +5,7 @@ A GET shows the form; a POST acts.
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final
 from uuid import UUID
@@ -20,7 +20,9 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.admin import ModelAdmin
 
+import payments.services
 from adminkit.cells import short_id
+from clock.now import now
 from desk import permissions
 from desk.action_forms import ACTION_TEXTS, ActionText, ReasonForm, empty_form, operator_of
 from desk.actions import ActionRequest, TokenReused
@@ -37,18 +39,42 @@ PREFIX: Final = "payload"
 
 MAX_HOURS: Final = 24 * 365
 
+AFTER_AUTHORIZATION: Final = (
+    "Most banks release the money then: it can no longer be taken, and the order is cancelled."
+)
+
 
 class ExtendForm(forms.Form):
     """How much longer the order waits, from now, and for what."""
 
     amount = forms.IntegerField(min_value=1, max_value=MAX_HOURS, label="How long from now")
     unit = forms.ChoiceField(choices=[("hours", "hours"), ("days", "days")], label="In")
+    beyond = forms.BooleanField(required=False, label="Wait longer than the payment is authorized")
     waits_for = forms.CharField(max_length=64, widget=forms.HiddenInput)
 
+    def __init__(self, authorized_until: datetime | None, *args: Any, **kwargs: Any) -> None:
+        """``authorized_until`` is when the authorization of the order's payment ends, if it is known."""
+        super().__init__(*args, **kwargs)
+        self._authorized_until = authorized_until
+        if authorized_until is None:
+            del self.fields["beyond"]
+        else:
+            self.fields["amount"].help_text = f"{self._authorization} {AFTER_AUTHORIZATION}"
+
+    @property
+    def _authorization(self) -> str:
+        return f"The payment is authorized until {self._authorized_until:%Y-%m-%d %H:%M} UTC."
+
     def clean(self) -> dict[str, Any]:
+        """Refuse more than MAX_HOURS, and more than the authorization lasts unless it is ticked."""
         cleaned = super().clean() or {}
         if cleaned.get("unit") == "days" and cleaned.get("amount", 0) > MAX_HOURS // 24:
             self.add_error("amount", f"At most {MAX_HOURS // 24} days.")
+        if self.errors or self._authorized_until is None or cleaned["beyond"]:
+            return cleaned
+        if now() + self.time > self._authorized_until:
+            instead = "Choose a shorter time, or tick the box below."
+            self.add_error("amount", f"{self._authorization} {instead}")
         return cleaned
 
     @property
@@ -69,10 +95,12 @@ def extend_view(
     text = ACTION_TEXTS[ActionKind.EXTEND]
     page = _Page(model_admin, request, state, ActionKind.EXTEND, text)
     page.blocked_reason = extend_blocked(state)
+    authorized_until = payments.services.authorized_until(order_id)
     if request.method != "POST":
         shown = {"amount": 24, "unit": "hours", "waits_for": wait.code if wait else ""}
-        return page.response(empty_form(), ExtendForm(initial=shown, prefix=PREFIX))
-    form = ExtendForm(request.POST, prefix=PREFIX)
+        form = ExtendForm(authorized_until, initial=shown, prefix=PREFIX)
+        return page.response(empty_form(), form)
+    form = ExtendForm(authorized_until, request.POST, prefix=PREFIX)
     return page.submitted(
         form, lambda action: extend(action, form.cleaned_data["waits_for"], form.time)
     )

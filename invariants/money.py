@@ -144,12 +144,15 @@ MONEY: Final = (
     Invariant(
         "M8",
         Kind.STATE,
-        "A payment's result at the provider does not stay unknown for long.",
+        "A payment's result at the provider does not stay unknown for long, unless its order waits.",
         """
         SELECT p.order_id::text, concat('prepared since ', p.created_at::timestamp(0))
         FROM payments_payment p
         WHERE p.status = 'prepared' AND p.created_at < %(overdue_since)s
           AND (%(every_order)s OR p.order_id = ANY(%(orders)s))
+          AND NOT EXISTS (
+            SELECT FROM sagas_sagarun r WHERE r.subject_id = p.order_id
+              AND r.ended_at IS NULL AND r.waits_for <> '')
         """,
         time_limit=timedelta(minutes=15),
     ),
@@ -200,12 +203,22 @@ MONEY: Final = (
     Invariant(
         "M13",
         Kind.MONEY,
-        "If a refund failed, the money was returned another way.",
+        "A failed refund is returned another way; until then its order is tried again, for three days at most.",
         """
-        SELECT p.order_id::text, concat('refund ', f.provider_refund_id, ' ', f.status)
+        SELECT p.order_id::text, concat('refund ', f.provider_refund_id, ' ', f.status,
+            coalesce(' since ' || failed.at::timestamp(0), ''),
+            CASE WHEN r.id IS NULL THEN ', and no run tries again' END)
         FROM payments_refund f JOIN payments_payment p ON p.id = f.payment_id
+        LEFT JOIN sagas_sagarun r
+          ON r.subject_id = p.order_id AND r.status IN ('running', 'compensating')
+        CROSS JOIN LATERAL (
+            SELECT min(s.started_at) AS at
+            FROM sagas_sagarun a JOIN sagas_stepattempt s ON s.run_id = a.id
+            WHERE a.subject_id = p.order_id AND s.error = 'RefundFailed') failed
         WHERE f.status IN ('failed', 'cancelled') AND p.status <> 'refunded'
           AND (%(every_order)s OR p.order_id = ANY(%(orders)s))
+          AND (r.id IS NULL OR %(is_at_rest)s OR failed.at < %(overdue_since)s)
         """,
+        time_limit=timedelta(days=3),
     ),
 )

@@ -83,7 +83,8 @@ STATES: Final = (
     Invariant(
         "T6",
         Kind.STATE,
-        "Every order ends: half an hour after its last transition or its wait, no work is under way for it.",
+        "Every order ends or calls staff: half an hour after its last transition or its wait, no work is under way"
+        " for it, or its run needs attention.",
         """
         SELECT o.id::text, concat(o.status, ' since ', since.at::timestamp(0),
                                   ', run ', coalesce(r.status || ' at ' || r.step, 'missing'))
@@ -95,7 +96,8 @@ STATES: Final = (
             FROM orders_ordertransition t WHERE t.order_id = o.id) since
         WHERE (o.status IN ('placed', 'cancelling') OR r.id IS NOT NULL)
           AND (%(every_order)s OR o.id = ANY(%(orders)s)) AND since.at < %(overdue_since)s
-          AND (%(is_at_rest)s OR coalesce(r.waiting_until, since.at) < %(overdue_since)s)
+          AND (%(is_at_rest)s OR coalesce(r.waiting_until, since.at) < %(overdue_since)s
+                                 AND r.needs_attention IS NOT TRUE)
         """,
         time_limit=timedelta(minutes=30),
     ),

@@ -9,8 +9,8 @@ from sagas.queries.definitions import system_called, systems
 
 WINDOW: Final = timedelta(minutes=5)
 
-ANSWERED: Final = ("done", "rejected")
-"""Outcomes with an answer. A rejection is an answer: the system works."""
+ANSWERED: Final = ("done", "rejected", "pending")
+"""Outcomes with an answer: a rejection is one, and so is that the result comes later. The system works."""
 
 IN_FLIGHT: Final = "started"
 

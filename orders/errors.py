@@ -1,6 +1,7 @@
 """The errors of orders: one class for each situation that callers handle differently."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from uuid import UUID
 
 from orders.states import OrderStatus
@@ -54,12 +55,24 @@ class TotalTooLarge(OrderError):
         self.max_minor = max_minor
 
 
+class NotAwaitedReason(StrEnum):
+    """Why an order waits for no payment."""
+
+    BEING_MADE = "being made"  # a payment is stored, and a worker makes it
+    BEING_CHECKED = "being checked"  # the provider is being asked about the open payment
+    PAUSED = "paused"  # staff have to resume the order first
+    OTHER = "other"  # it was paid, or it waits for something else, or it is cancelled
+
+
 class PaymentNotAwaited(OrderError):
     """The order does not wait for a payment (any more, or yet)."""
 
-    def __init__(self, order_id: UUID, status: OrderStatus) -> None:
-        super().__init__(f"order {order_id} is {status} and waits for no payment")
+    def __init__(
+        self, order_id: UUID, status: OrderStatus, reason: NotAwaitedReason = NotAwaitedReason.OTHER
+    ) -> None:
+        super().__init__(f"order {order_id} is {status} and waits for no payment: {reason}")
         self.status = status
+        self.reason = reason
 
 
 class ReferenceTaken(OrderError):

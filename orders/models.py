@@ -15,13 +15,14 @@ from django.db.models import OuterRef, Q, Subquery, functions
 
 from access.credentials import Grant
 from clock.now import Now
+from orders.customer_waits import CustomerWait, customer_wait
 from orders.errors import IllegalTransition
 from orders.states import SETTLED, TRANSITIONS, OrderStatus
-from payments.history import latest_payment
+from payments.history import latest_payment, payment_record
 from sagas.bulk_sql import Insert, Update, select, write
 from sagas.identifiers import new_id
 from sagas.queries.subjects import cancel_requested_at
-from sagas.queries.waits import WaitView, annotated_wait, wait_annotation
+from sagas.queries.waits import annotated_wait, is_flagged, wait_annotation
 
 REFERENCE: Final = r"^[A-Za-z0-9._:-]{1,64}$"
 """The pattern of a storefront's own name for an order."""
@@ -59,13 +60,14 @@ class OrderQuerySet(models.QuerySet["Order"]):
         """Read each order with its last transition, payment, cancellation request and wait, in one query."""
         transitions = OrderTransition.objects.filter(order=OuterRef("pk")).order_by("-sequence")
         return self.with_live_progress().annotate(
-            transitioned_at=Subquery(transitions.values("at")[:1]),
-            latest_payment=latest_payment("pk"),
+            transitioned_at=Subquery(transitions.values("at")[:1])
         )
 
     def with_live_progress(self) -> Self:
-        """Read with each order when its cancellation was requested, and what its run waits for."""
-        return self.with_cancel_request().annotate(annotated_wait=wait_annotation("pk"))
+        """Read with each order its cancellation request, its last payment, and what its run waits for."""
+        return self.with_cancel_request().annotate(
+            annotated_wait=wait_annotation("pk"), latest_payment=latest_payment("pk")
+        )
 
     def with_cancel_request(self) -> Self:
         """Read with each order when its cancellation was requested, from its runs."""
@@ -189,9 +191,15 @@ class Order(models.Model):
         return OrderProgress(self.version, self.cancel_requested_at is not None)
 
     @property
-    def wait(self) -> WaitView | None:
+    def wait(self) -> CustomerWait | None:
         """What the order waits for, if it was read ``with_progress``."""
-        return annotated_wait(self.annotated_wait)
+        # A confirmed order has what its customer waits for, however long its capture takes.
+        is_under_way = self.status != OrderStatus.CONFIRMED
+        return customer_wait(
+            annotated_wait(self.annotated_wait),
+            payment_record(self.latest_payment),
+            is_flagged=is_under_way and is_flagged(self.annotated_wait),
+        )
 
     @property
     def has_ended(self) -> bool:

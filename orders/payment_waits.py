@@ -7,6 +7,7 @@ from django.conf import settings
 
 from payments.errors import (
     AnotherPaymentNeeded,
+    AuthenticationAbandoned,
     AuthenticationRequired,
     EarlierRefundPending,
     PaymentDeclined,
@@ -30,10 +31,10 @@ CUSTOMER_WAITS: Final = (
         WaitText(
             staff="the customer's authentication at their bank",
             customer="you to confirm the payment at your bank",
-            then="the order is cancelled and its payment voided",
+            then="the order is cancelled, and nothing is charged",
         ),
         deadline=CUSTOMERS_TIME,
-        overdue=Reject(PaymentDeclined.code),
+        overdue=Reject(AuthenticationAbandoned.code),
         look_again=CUSTOMER_LOOKS,
     ),
     PendingCall(
@@ -61,15 +62,17 @@ CUSTOMER_WAITS: Final = (
 )
 """What an order waits for while its customer can still pay, within the setting PAYMENT_GRACE."""
 
+
 REFUND_WAIT: Final = PendingCall(
     RefundPending,
     WaitText(
         staff="the refund to arrive, which takes up to ten working days",
         customer="your refund, which takes up to ten working days",
         then="the shop looks into it",
+        late="your refund. It takes longer than usual, and the shop is looking into it",
     ),
     deadline=timedelta(days=14),
-    overdue=Escalate(timedelta(days=7)),
+    overdue=Escalate(timedelta(days=7), "Ask the payment provider where it is."),
     look_again=RetryPolicy(timedelta(minutes=1), timedelta(hours=6)),
 )
 """What a cancelled order waits for while its refund is on its way.

@@ -1,6 +1,6 @@
 """The step in which staff review large or odd orders, before their money is taken."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import cache
 from typing import Final
 from uuid import UUID
@@ -18,7 +18,7 @@ from orders.steps import CHECKOUT_QUEUE
 from sagas.batch import Batch, Output, WaitBatch
 from sagas.definition import wait_step
 from sagas.descriptions import RejectionText, StepText, WaitText
-from sagas.work import Escalate, Overdue, Proceed, Reject
+from sagas.work import Escalate
 
 REVIEW: Final = "order_review"
 """The name of the approvals."""
@@ -26,11 +26,6 @@ REVIEW: Final = "order_review"
 REVIEW_REJECTED: Final = "review_rejected"
 NOT_REVIEWED: Final = "not_reviewed"
 
-OVERDUE: Final[Mapping[DefaultAction, Overdue]] = {
-    DefaultAction.REJECT: Reject(NOT_REVIEWED),
-    DefaultAction.APPROVE: Proceed({}),
-    DefaultAction.ESCALATE: Escalate(settings.REVIEW_TIME),
-}
 THEN: Final[Mapping[DefaultAction, str]] = {
     DefaultAction.REJECT: "the order is cancelled",
     DefaultAction.APPROVE: "the order goes on",
@@ -39,7 +34,7 @@ THEN: Final[Mapping[DefaultAction, str]] = {
 
 
 def default_action() -> DefaultAction:
-    """Return what happens past the deadline of a review. Raises ImproperlyConfigured."""
+    """Return what a review that begins now promises for its deadline. Raises ImproperlyConfigured."""
     try:
         return DefaultAction(settings.REVIEW_DEFAULT)
     except ValueError:
@@ -72,16 +67,21 @@ def _own_function(path: str) -> ReviewFunction:
 
 
 def open_review(batch: Batch) -> None:
-    """Open the approvals of orders that staff review, for the time of the setting REVIEW_HOURS."""
+    """Open the approvals of orders that staff review, for the time of the setting REVIEW_HOURS.
+
+    Each order keeps what the setting REVIEW_DEFAULT says now, also if it is another at the deadline.
+    """
+    default = default_action()
+    batch.then |= dict.fromkeys(batch.runs, THEN[default])
     approvals.services.open_approvals(
         NewApproval(
             subject_id=run.subject_id,
             correlation_id=run.correlation_id,
             name=REVIEW,
             wait=await_review.name,
-            question=run.input["review"],
+            question=f"Approve this order? {run.input['review']}",
             deadline=batch.deadlines[run.subject_id],
-            default=default_action(),
+            default=default,
         )
         for run in batch.runs.values()
     )
@@ -96,7 +96,9 @@ def open_review(batch: Batch) -> None:
         then=THEN[default_action()],
     ),
     deadline=settings.REVIEW_TIME,
-    overdue=OVERDUE[default_action()],
+    overdue=Escalate(  # if the approval says so
+        settings.REVIEW_TIME, "Decide it, extend the deadline, or cancel the order."
+    ),
     rejections={
         REVIEW_REJECTED: RejectionText("The shop did not accept this order."),
         NOT_REVIEWED: RejectionText("The shop did not review this order in time."),
@@ -116,9 +118,18 @@ def await_review(batch: WaitBatch) -> None:
             batch.proceed(subject_id, {"approval_id": str(approval.pk)})
         else:
             batch.reject(subject_id, REVIEW_REJECTED, approval.comment)
-    late = batch.overdue_ids - decided.keys()
-    if late and default_action() != DefaultAction.ESCALATE:
-        approvals.services.expire(late, REVIEW, comment="no decision in time")
+    _end_overdue(batch, batch.overdue_ids - decided.keys())
+
+
+def _end_overdue(batch: WaitBatch, subject_ids: Set[UUID]) -> None:
+    """Do what the approvals of orders past their deadline have promised; some go on waiting."""
+    promised = approvals.services.end_overdue(subject_ids, REVIEW, comment="no decision in time")
+    for subject_id, default in promised.items():
+        match default:
+            case DefaultAction.REJECT:
+                batch.reject(subject_id, NOT_REVIEWED)
+            case DefaultAction.APPROVE:
+                batch.proceed(subject_id, {"decided": "no decision in time: approved"})
 
 
 @await_review.compensation(

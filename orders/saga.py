@@ -9,8 +9,9 @@ an open transaction, then the result is committed.
 step                     kind    compensation               the run compensates if
 =======================  ======  =========================  =======================================
 ``reserve_stock``        local   ``release_stock``          an item is out of stock
-``authorize_payment``    remote  ``void_authorization``     the payment is declined or rejected, or
-                                                            none of 8 attempts had a result
+``authorize_payment``    remote  ``void_authorization``     the payment is declined, rejected or not
+                                                            authenticated in time, or none of 8
+                                                            attempts had a result
 ``await_review``         wait    ``withdraw_review``        staff reject it, or do not decide in time
 ``confirm_order``        local   ``withdraw_confirmation``  its stock is no longer held in full
 ``capture_payment``      remote  ``refund_payment``         the authorization has expired

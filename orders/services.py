@@ -16,8 +16,10 @@ import payments.services
 import sagas.services
 from events.event_types import Event, OrderedItem
 from events.services import outbox
+from orders.customer_waits import PAYABLE_WAITS
 from orders.errors import (
     IllegalTransition,
+    NotAwaitedReason,
     PaymentNotAwaited,
     PriceChanged,
     ReferenceTaken,
@@ -33,7 +35,8 @@ from orders.models import REFERENCE_CONSTRAINT, Cause, Order, OrderLine
 from orders.review import review_input
 from orders.saga import CANCELLATION, CHECKOUT
 from orders.states import TRANSITIONS, OrderStatus
-from payments.errors import AnotherPaymentNeeded, AuthenticationRequired
+from payments.errors import AuthenticationRequired
+from payments.history import payments_of
 from payments.services import Charge, ChargeLimits
 from sagas.batch import Rejection
 from sagas.bulk_sql import Insert
@@ -89,9 +92,6 @@ class PriceExpectation:
         is_same_total = self.total_minor in (None, cart.total_minor)
         return is_same_total and self.currency in (None, cart.currency)
 
-
-PAYABLE_WAITS: Final = (AnotherPaymentNeeded.code, AuthenticationRequired.code)
-"""What an order waits for while its customer may pay by another method."""
 
 NO_EXPECTATION: Final = PriceExpectation()
 
@@ -241,17 +241,15 @@ def pay_otherwise(order_id: UUID, payment_method: str, *, replaces: UUID | None 
     commit the earlier payment can no longer charge: it is cancelled at its provider before the new
     one is created there. Concurrent calls wait for each other, and for the run.
 
-    ``replaces`` names a payment that the customer has not authenticated. Raises PaymentNotAwaited,
-    PaymentInProgress, TooManyPayments, UnknownPaymentMethod, CurrencyNotCharged, TotalBelowMinimum or
-    TotalTooLarge; then nothing is changed.
+    ``replaces`` names a payment that the customer has not authenticated. A payment that is stored and
+    not made yet cannot be replaced. Raises PaymentNotAwaited, PaymentInProgress, TooManyPayments,
+    UnknownPaymentMethod, CurrencyNotCharged, TotalBelowMinimum or TotalTooLarge; then nothing is
+    changed.
     """
     sagas.services.lock_run(order_id)
     order = Order.objects.get(pk=order_id)
-    wait = waits_of([order_id]).get(order_id)
-    # A call in flight looks at the earlier payment: its result must not be recorded on the new one.
-    is_calling = sagas.services.is_calling(order_id)
-    if is_calling or wait is None or wait.code not in PAYABLE_WAITS:
-        raise PaymentNotAwaited(order_id, OrderStatus(order.status))
+    if reason := _why_not_payable(order_id):
+        raise PaymentNotAwaited(order_id, OrderStatus(order.status), reason)
     _check_total(order, payments.services.charge_limits(order.currency, payment_method))
     charge = Charge(
         order_id=order.pk,
@@ -263,6 +261,34 @@ def pay_otherwise(order_id: UUID, payment_method: str, *, replaces: UUID | None 
     payment_id = payments.services.replace_payment(charge, replaces=replaces)
     sagas.services.nudge(subject_ids=[order_id])
     return payment_id
+
+
+def _why_not_payable(order_id: UUID) -> NotAwaitedReason | None:
+    """Return why an order cannot be paid by another method now; None if it can. Needs the run's lock."""
+    wait = waits_of([order_id]).get(order_id)
+    if wait is None or wait.code not in PAYABLE_WAITS:
+        return NotAwaitedReason.OTHER
+    if wait.is_paused:
+        return NotAwaitedReason.PAUSED
+    newest = payments_of([order_id])[order_id][-1]
+    if not newest.needs_customer:
+        return NotAwaitedReason.BEING_MADE
+    # A call in flight looks at the open payment: its result must not be recorded on the new one.
+    return NotAwaitedReason.BEING_CHECKED if sagas.services.is_calling(order_id) else None
+
+
+@transaction.atomic(savepoint=False)
+def check_payment(order_id: UUID) -> bool:
+    """Ask the payment provider now whether the customer has authenticated the open payment.
+
+    A worker asks. Returns False, with nothing changed, for an order that does not wait for that.
+    Repeating makes the worker ask again.
+    """
+    wait = waits_of([order_id]).get(order_id)
+    if wait is None or wait.code != AuthenticationRequired.code or wait.is_paused:
+        return False
+    sagas.services.nudge(subject_ids=[order_id])
+    return True
 
 
 def _check_total(order: Order, limits: ChargeLimits) -> None:

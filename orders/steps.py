@@ -7,6 +7,7 @@ between the transaction that claims the step and the one that records the result
 
 from collections import defaultdict
 from datetime import timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -20,11 +21,13 @@ from inventory.services import StockRequest
 from orders.events import OrderCancelled, OrderConfirmationWithdrawn, OrderConfirmed
 from orders.metrics import count_after_commit
 from orders.models import Cause, Order, lines_of, orders_by_id
+from orders.payment_failures import PAYMENT_FAILURES
 from orders.payment_waits import CUSTOMER_WAITS, REFUND_WAIT
 from orders.states import OrderStatus
 from payments.decline_messages import DECLINE_MESSAGES, DECLINED
 from payments.errors import (
     AnotherPaymentNeeded,
+    AuthenticationAbandoned,
     AuthenticationRequired,
     DeadlinePassed,
     EarlierRefundPending,
@@ -63,6 +66,13 @@ DECLINED_PAYMENT: Final = {
     PaymentDeclined.code: RejectionText(DECLINED, by_detail=DECLINE_MESSAGES),
 }
 """The decline code of the provider is the rejection's detail."""
+
+ABANDONED_PAYMENT: Final = {
+    AuthenticationAbandoned.code: RejectionText(
+        "You did not confirm the payment at your bank in time. You have not been charged.",
+        until_compensated="You did not confirm the payment at your bank in time.",
+    ),
+}
 
 REJECTED_PAYMENT: Final = {
     RequestRejected.code: RejectionText(
@@ -146,11 +156,12 @@ def record_closing(batch: Batch) -> None:
     operations=("create", "confirm"),
     prepare=prepare_payment,
     record=record_authorization,
-    rejected_by=(PaymentDeclined, RequestRejected),
-    rejections=DECLINED_PAYMENT | REJECTED_PAYMENT,
+    rejected_by=(PaymentDeclined, RequestRejected),  # the first includes AuthenticationAbandoned
+    rejections=DECLINED_PAYMENT | ABANDONED_PAYMENT | REJECTED_PAYMENT,
     transient=PAYMENT_TRANSIENT,
     unknown=(OutcomeUnknown,),
     pending=CUSTOMER_WAITS,
+    failures=PAYMENT_FAILURES,
     retry=CHECKOUT_RETRY,
     when_spent=Compensate(
         RejectionText(
@@ -172,7 +183,7 @@ def authorize_payment(attempt: Attempt) -> Output:
         return payments.services.authorize(attempt.subject_id, attempt)
     except AuthenticationRequired as required:
         if attempt.is_overdue:
-            raise PaymentDeclined("authentication_abandoned", payment=required.payment) from None
+            raise AuthenticationAbandoned(required.payment) from None
         if not settings.PAYMENT_GRACE:
             raise PaymentDeclined(required.decline_code, payment=required.payment) from None
         required.until = attempt.waiting_until
@@ -188,7 +199,9 @@ def authorize_payment(attempt: Attempt) -> Output:
             raise
         if not payments.services.accepts_another_payment(attempt.subject_id):
             raise
-        raise AnotherPaymentNeeded(declined.decline_code, attempt.waiting_until) from None
+        code = declined.decline_code
+        attempt.checkpoint(partial(payments.services.record_decline, attempt.subject_id, code))
+        raise AnotherPaymentNeeded(code, attempt.waiting_until) from None
 
 
 @authorize_payment.remote_compensation(
@@ -204,6 +217,7 @@ def authorize_payment(attempt: Attempt) -> Output:
     transient=PAYMENT_TRANSIENT,
     unknown=(OutcomeUnknown,),
     pending=(REFUND_WAIT,),
+    failures=PAYMENT_FAILURES,
     retry=UNLIMITED_RETRY,
 )
 def void_authorization(attempt: Attempt) -> Output:
@@ -277,6 +291,7 @@ def record_capture(batch: Batch) -> None:
     rejections=DECLINED_PAYMENT,
     transient=PAYMENT_TRANSIENT,
     unknown=(OutcomeUnknown,),
+    failures=PAYMENT_FAILURES,
     retry=UNLIMITED_RETRY,
 )
 def capture_payment(attempt: Attempt) -> Output:
@@ -295,6 +310,7 @@ def capture_payment(attempt: Attempt) -> Output:
     transient=PAYMENT_TRANSIENT,
     unknown=(OutcomeUnknown,),
     pending=(REFUND_WAIT,),
+    failures=PAYMENT_FAILURES,
     retry=UNLIMITED_RETRY,
 )
 def refund_payment(attempt: Attempt) -> Output:
@@ -314,6 +330,7 @@ def refund_payment(attempt: Attempt) -> Output:
     transient=PAYMENT_TRANSIENT,
     unknown=(OutcomeUnknown,),
     pending=(REFUND_WAIT,),
+    failures=PAYMENT_FAILURES,
     retry=UNLIMITED_RETRY,
 )
 def return_payment(attempt: Attempt) -> Output:

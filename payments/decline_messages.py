@@ -1,7 +1,7 @@
 """What customers read about a declined payment, by the decline code of the provider."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 DECLINED: Final = "Your card was declined."
 """For every other code. These include lost, stolen and suspicious cards: providers advise not to tell
@@ -23,3 +23,20 @@ DECLINE_MESSAGES: Final[Mapping[str, str]] = {
     "earlier_refund_pending": "Your earlier payment was not returned in time.",
     "authorization_expired": "Your bank's authorization of the payment has expired.",
 }
+
+OTHER_DECLINE: Final = "card_declined"
+"""What programs read for every other code, so that they cannot tell a customer more either."""
+
+
+class Decline(NamedTuple):
+    """Why a payment was declined, as far as its customer may know."""
+
+    code: str
+    message: str
+
+
+def decline_for_customer(decline_code: str) -> Decline:
+    """Return what the customer may know of a provider's decline code."""
+    if decline_code in DECLINE_MESSAGES:
+        return Decline(decline_code, DECLINE_MESSAGES[decline_code])
+    return Decline(OTHER_DECLINE, DECLINED)

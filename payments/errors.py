@@ -106,6 +106,15 @@ class AuthenticationRequired(PaymentDeclined):
         """The end of the time that the customer has, if it is known."""
 
 
+class AuthenticationAbandoned(PaymentDeclined):
+    """The customer did not authenticate the payment in the time that they had."""
+
+    code = "authentication_abandoned"
+
+    def __init__(self, payment: ProviderPayment | None) -> None:
+        super().__init__("authentication_abandoned", payment=payment)
+
+
 class AnotherPaymentNeeded(PaymentError):
     """The payment was declined, and the customer still has time to pay otherwise.
 

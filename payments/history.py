@@ -4,10 +4,19 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import (
+    BooleanField,
+    Count,
+    ExpressionWrapper,
+    OuterRef,
+    Q,
+    Subquery,
+    Window,
+)
+from django.db.models.fields.json import KT
 from django.db.models.functions import JSONObject
 
 from payments.models import Payment
@@ -18,12 +27,31 @@ from payments.states import PaymentStatus
 class PaymentRecord:
     """One payment for an order, in minor units. A refunded one was refunded in full."""
 
+    id: UUID
+    number: int
+    """1 for the order's first payment."""
     status: PaymentStatus
+    payment_method: str
+    """The reference of the payment method, as the storefront sent it."""
+    decline_code: str
+    """Why the payment was declined, in the provider's code; empty if it was not."""
+    has_action: bool
+    """Whether its customer has to authenticate it."""
     amount_minor: int
     currency: str
     created_at: datetime
     authorized_at: datetime | None
     captured_at: datetime | None
+
+    @property
+    def is_declined(self) -> bool:
+        """Whether it was declined, and is not cancelled yet."""
+        return self.status == PaymentStatus.PREPARED and bool(self.decline_code)
+
+    @property
+    def needs_customer(self) -> bool:
+        """Whether nothing happens to it until its customer authenticates it, or pays otherwise."""
+        return self.is_declined or self.has_action
 
     @property
     def authorized_minor(self) -> int:
@@ -42,7 +70,21 @@ class PaymentRecord:
         return self.amount_minor if self.status == PaymentStatus.REFUNDED else 0
 
 
-_SHOWN = ("status", "amount_minor", "currency", "created_at", "authorized_at", "captured_at")
+_COLUMNS: Final = (
+    "id",
+    "status",
+    "decline_code",
+    "amount_minor",
+    "currency",
+    "created_at",
+    "authorized_at",
+    "captured_at",
+)
+_DERIVED: Final[Mapping[str, Any]] = {
+    "payment_method": KT("params__payment_method"),
+    # Not the action itself: only its customer may see that.
+    "has_action": ExpressionWrapper(Q(next_action__isnull=False), output_field=BooleanField()),
+}
 
 
 def latest_payment(order_id: str) -> Subquery:
@@ -51,7 +93,9 @@ def latest_payment(order_id: str) -> Subquery:
     ``order_id`` is the field with the order's id. ``payment_record`` reads the annotation.
     """
     found = Payment.objects.filter(order_id=OuterRef(order_id)).order_by("-created_at")
-    return Subquery(found.values(shown=JSONObject(**{name: name for name in _SHOWN}))[:1])
+    columns = {name: name for name in _COLUMNS}
+    shown = JSONObject(**columns, **_DERIVED, number=Window(Count("pk")))
+    return Subquery(found.values(shown=shown)[:1])
 
 
 def payment_record(annotated: Mapping[str, Any] | None) -> PaymentRecord | None:
@@ -59,18 +103,31 @@ def payment_record(annotated: Mapping[str, Any] | None) -> PaymentRecord | None:
     if annotated is None:
         return None
     moments = {name: annotated[name] for name in ("created_at", "authorized_at", "captured_at")}
-    return PaymentRecord(
-        status=PaymentStatus(annotated["status"]),
-        amount_minor=annotated["amount_minor"],
-        currency=annotated["currency"],
-        **{name: at and datetime.fromisoformat(at) for name, at in moments.items()},
-    )
+    read = {name: at and datetime.fromisoformat(at) for name, at in moments.items()}
+    return _record({**annotated, **read, "id": UUID(annotated["id"])})
 
 
 def payments_of(order_ids: Sequence[UUID]) -> Mapping[UUID, list[PaymentRecord]]:
     """Return every payment of each order, oldest first, in one statement."""
     found: defaultdict[UUID, list[PaymentRecord]] = defaultdict(list)
     rows = Payment.objects.filter(order_id__in=order_ids).order_by("created_at")
-    for order_id, status, *rest in rows.values_list("order_id", *_SHOWN):
-        found[order_id].append(PaymentRecord(PaymentStatus(status), *rest))
+    for row in rows.values("order_id", *_COLUMNS, **_DERIVED):
+        earlier = found[row.pop("order_id")]
+        earlier.append(_record({**row, "number": len(earlier) + 1}))
     return found
+
+
+def _record(row: Mapping[str, Any]) -> PaymentRecord:
+    return PaymentRecord(
+        id=row["id"],
+        number=row["number"],
+        status=PaymentStatus(row["status"]),
+        payment_method=row["payment_method"] or "",
+        decline_code=row["decline_code"],
+        has_action=row["has_action"],
+        amount_minor=row["amount_minor"],
+        currency=row["currency"],
+        created_at=row["created_at"],
+        authorized_at=row["authorized_at"],
+        captured_at=row["captured_at"],
+    )

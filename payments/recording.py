@@ -1,4 +1,4 @@
-"""Records what happened to payments, with an event for each: the only writer of their status."""
+"""Records what happened to payments: the only writer of their status, with an event for each change."""
 
 from collections.abc import Mapping, Sequence
 from uuid import UUID
@@ -29,9 +29,19 @@ def record_authorizations(order_ids: Sequence[UUID]) -> None:
         _set_status(payment, PaymentStatus.AUTHORIZED)
         payment.authorized_at = payment.db_now
         payment.next_action, payment.client_secret = None, ""
+        payment.decline_code = ""  # of an earlier confirmation
     events = outbox(_event(PaymentAuthorized, payment) for payment in payments)
-    changed = ["status", "authorized_at", "next_action", "client_secret"]
+    changed = ["status", "authorized_at", "decline_code", "next_action", "client_secret"]
     write(Update(payments, changed), events)
+
+
+def record_decline(order_id: UUID, decline_code: str) -> None:
+    """Record why the order's open payment was declined, for a customer who may pay otherwise.
+
+    Repeating changes nothing. The payment keeps its status: closing ends it.
+    """
+    declined = Payment.objects.filter(order_id=order_id, closing_since__isnull=True)
+    declined.exclude(decline_code=decline_code).update(decline_code=decline_code)
 
 
 def record_captures(order_ids: Sequence[UUID]) -> None:
@@ -61,7 +71,8 @@ def record_closings(results: Mapping[UUID, Output]) -> None:
     payments = [payment for payment in found if payment.status != ends[payment.pk]["status"]]
     for payment in payments:
         _set_status(payment, PaymentStatus(ends[payment.pk]["status"]))
-        payment.decline_code = ends[payment.pk].get("decline_code", "")
+        recorded = payment.decline_code if payment.status == PaymentStatus.VOIDED else ""
+        payment.decline_code = ends[payment.pk].get("decline_code") or recorded
     write(
         Update(payments, ["status", "decline_code"]),
         outbox(map(_closed, payments)),

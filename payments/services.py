@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
@@ -13,7 +14,13 @@ from payments.models import Payment
 from payments.payment_operations import authorize, capture, close
 from payments.provider_types import ChargeLimits, CustomerAction, PaymentRequest
 from payments.providers.registry import provider_name_for_method, provider_named, providers
-from payments.recording import record_authorizations, record_captures, record_closings
+from payments.recording import (
+    record_authorizations,
+    record_captures,
+    record_closings,
+    record_decline,
+)
+from payments.states import PaymentStatus
 from sagas.bulk_sql import Insert, select, write
 from sagas.identifiers import new_id
 
@@ -23,6 +30,7 @@ __all__ = [
     "CustomerAction",
     "PendingAction",
     "authorize",
+    "authorized_until",
     "capture",
     "charge_limits",
     "check_currency",
@@ -36,6 +44,7 @@ __all__ = [
     "record_authorizations",
     "record_captures",
     "record_closings",
+    "record_decline",
     "replace_payment",
 ]
 
@@ -165,6 +174,21 @@ def replace_payment(charge: Charge, *, replaces: UUID | None = None) -> UUID:
 def accepts_another_payment(order_id: UUID) -> bool:
     """Return whether the order has fewer payments than MAX_PAYMENTS_PER_ORDER."""
     return Payment.objects.filter(order_id=order_id).count() < settings.MAX_PAYMENTS_PER_ORDER
+
+
+def authorized_until(order_id: UUID) -> datetime | None:
+    """Return until when the money of an order is held at least, by what its provider says in general.
+
+    None if no money is held, or if the provider does not say it. Makes no call.
+    """
+    held = Payment.objects.filter(
+        order_id=order_id, closing_since__isnull=True, status=PaymentStatus.AUTHORIZED
+    ).first()
+    if held is None or held.authorized_at is None:
+        return None
+    provider = providers().get(held.provider)
+    time = provider.authorization_time if provider else None
+    return None if time is None else held.authorized_at + time
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,8 +139,9 @@ class World:
 
     def is_flagged_as_late(self) -> bool:
         """Return whether a saga run is flagged because it waits past its deadline."""
-        flagged = "SELECT FROM sagas_sagarun WHERE needs_attention AND attention_reason LIKE %s"
-        return bool(self.rows(flagged, "%past its deadline"))
+        return bool(
+            self.rows("SELECT FROM sagas_sagarun WHERE needs_attention AND escalations > 0")
+        )
 
     def has_overdue_run(self) -> bool:
         return bool(self.rows("SELECT FROM sagas_sagarun WHERE wake_at <= now()"))

@@ -12,11 +12,10 @@ from adminkit.admin import ReadOnlyMixin, RecordAdmin
 from adminkit.cells import code, order_link, state, timestamp
 from adminkit.filters import ChoiceFilter, NewestRowsFilter
 from adminkit.search import search_ids
-from clock.now import Now
 from sagas import registry
 from sagas.models import LIVE, RunStatus, SagaRun, SentSignal, StepAttempt, VersionMove
 from sagas.queries.subjects import step_names
-from sagas.queries.waits import wait_codes, wait_of
+from sagas.queries.waits import past_deadline, wait_codes, wait_of
 
 
 class StepAttemptInline(ReadOnlyMixin, TabularInline[StepAttempt, SagaRun]):
@@ -146,7 +145,7 @@ class WaitsFor(ChoiceFilter):
 
     def apply(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
         if chosen == self.OVERDUE:
-            return rows.exclude(waits_for="").filter(waiting_until__lte=Now())
+            return rows.exclude(waits_for="").filter(past_deadline())
         return rows.filter(waits_for=chosen)
 
 
@@ -181,12 +180,12 @@ class SagaRunAdmin(RecordAdmin[SagaRun]):
         "current_step",
         "retry_count",
         "attention_reason",
-        *("wait", "since", "until"),
+        *("wait", "since", "until", "then"),
         *("started", "wakes", "ended"),
         *("reason", "reason_detail", "actor", "correlation_id"),
     )
     readonly_fields = (
-        *("order", "status_badge", "current_step", "wait", "since", "until"),
+        *("order", "status_badge", "current_step", "wait", "since", "until", "then"),
         *("started", "wakes", "ended"),
     )
 
@@ -206,7 +205,10 @@ class SagaRunAdmin(RecordAdmin[SagaRun]):
     def current_step(self, run: SagaRun) -> str | None:
         if not run.step:
             return None
-        return f"{run.step}, attempt {run.attempt_count}" if run.attempt_count else run.step
+        is_tried = (
+            run.attempt_count and not run.waits_for
+        )  # a look at what it waits for is no attempt
+        return f"{run.step}, attempt {run.attempt_count}" if is_tried else run.step
 
     @admin.display(description="waits for", empty_value="")
     def wait(self, run: SagaRun) -> str | None:
@@ -220,6 +222,11 @@ class SagaRunAdmin(RecordAdmin[SagaRun]):
     @admin.display(description="until (UTC)", empty_value="")
     def until(self, run: SagaRun) -> SafeString | None:
         return timestamp(run.waiting_until)
+
+    @admin.display(description="what happens then", empty_value="")
+    def then(self, run: SagaRun) -> str | None:
+        found = wait_of(run, registry.find(run.saga, run.version))
+        return found.text.then if found else None
 
     @admin.display(description="wakes (UTC)")
     def wakes(self, run: SagaRun) -> SafeString | None:

@@ -71,6 +71,8 @@ class Batch:
         self.rejections: dict[UUID, Rejection] = {}
         self.deadlines: Mapping[UUID, datetime] = {}
         """When the wait of each subject ends; for ``begin``."""
+        self.then: dict[UUID, str] = {}
+        """What ``begin`` promises to happen then, as in ``WaitText``; without it the wait's text counts."""
         self._phase = phase
 
     @property

@@ -104,10 +104,10 @@ class Compensating:
         if state.waits_for != answer.error:
             since = self.progress(state, step).first_at or moment.at
             until = answer.until or since + pending.deadline
-            state = state._replace(waits_for=answer.error, waiting_since=since, waiting_until=until)
+            state = state._replace(waits_for=answer.error, escalations=0)
+            state = state._replace(waiting_since=since, waiting_until=until)
         if is_over(state.waiting_until, moment.at) and isinstance(pending.overdue, Escalate):
-            until = moment.at + pending.overdue.extend_by
-            state = escalated(state, step.compensation_name, until)
+            state = escalated(state, pending.overdue, pending.waits_for, moment.at)
         state = with_progress(state)
         number = self.progress(state, step).number
         look_at = moment.at + pending.look_again.delay(number, moment.jitter)

@@ -8,6 +8,7 @@ from typing import Final
 from sagas.batch import Output
 from sagas.descriptions import (
     WaitText,
+    failure_problem,
     rejection_problem,
     text_problem,
     wait_problem,
@@ -103,11 +104,20 @@ def _call_problems(name: str, work: Remote) -> Iterator[str]:
         code = getattr(error, "code", None)
         if isinstance(code, str) and code not in work.rejections:
             yield f"{name} does not declare {code}, the code of {error.__name__}"
+    yield from _failure_problems(name, work)
     if work.retry.max_delay > LONGEST_BACK_OFF:
         yield f"{name}: a back-off lasts an hour at most"
     if (work.retry.max_attempts is None) != (work.when_spent is None):
         yield f"{name} needs a limit of retries and when_spent, or neither"
     yield from _spent_problems(name, work.when_spent)
+
+
+def _failure_problems(name: str, work: Remote) -> Iterator[str]:
+    if len(work.failure_texts) < len(work.failures):
+        yield f"{name}: two failures have the same code"
+    for code, text in work.failure_texts.items():
+        if problem := failure_problem(code, text):
+            yield f"{name} {problem}"
 
 
 def _spent_problems(name: str, when_spent: WhenSpent | None) -> Iterator[str]:

@@ -24,12 +24,14 @@ class WaitText:
     """What a run waits for: "waits for …, since …, until …, then …".
 
     ``staff`` and ``customer`` are noun phrases ("a decision of the shop"); ``then`` says what happens
-    past the deadline, to both, as a clause ("the order is cancelled").
+    past the deadline, to both, as a clause ("the order is cancelled"). Where the wait goes on past its
+    deadline, the customer then reads ``late``, if it is given, instead of ``customer``.
     """
 
     staff: str
     customer: str
     then: str
+    late: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,20 @@ class RejectionText:
         return [self.customer, *self.by_detail.values(), *optional]
 
 
+@dataclass(frozen=True, slots=True)
+class FailureText:
+    """What staff read about an error of a call that lasts until a person acts.
+
+    ``happened`` says what went wrong, ``remedy`` what to do, ``meanwhile`` what the run does until then,
+    each in whole sentences. ``runbook`` is the path of a page with more; empty for none.
+    """
+
+    happened: str
+    remedy: str
+    meanwhile: str
+    runbook: str = ""
+
+
 def text_problem(text: StepText, *, is_remote: bool) -> str:
     """Return what is missing in ``text``, as the end of a sentence about the step; empty if nothing."""
     if not text.staff.strip():
@@ -95,6 +111,14 @@ def wait_problem(text: WaitText) -> str:
             return f"needs words on what it waits for, for {name}"
         if _fields(given):
             return "has a field in its words on what it waits for"
+    return ""
+
+
+def failure_problem(code: str, text: FailureText) -> str:
+    """Return what is missing in the text of a failure, as ``text_problem`` does."""
+    for sentence in (text.happened, text.remedy, text.meanwhile):
+        if not sentence.strip().endswith("."):
+            return f"needs whole sentences about the failure {code}"
     return ""
 
 

@@ -29,6 +29,13 @@ class UnknownStep(SagaError):
         super().__init__(f"saga {saga} has no step {step}")
 
 
+class UnknownWait(SagaError):
+    """The run's definition has no wait of this name (any more)."""
+
+    def __init__(self, saga: str, version: int, wait: str) -> None:
+        super().__init__(f"saga {saga} version {version} has no wait {wait}")
+
+
 class LeaseLost(SagaError):
     """Another worker has taken the run over; this one must write nothing."""
 

@@ -24,7 +24,7 @@ from sagas.run_state import (
     with_progress,
     without_wait,
 )
-from sagas.work import Escalate, Proceed, Reject, Remote, Wait, Work
+from sagas.work import Escalate, PendingCall, Proceed, Reject, Remote, Wait, Work
 
 
 class Forward:
@@ -145,12 +145,13 @@ class Forward:
     # -- waiting -----------------------------------------------------------------------------
 
     def began_waiting(
-        self, state: RunState, code: str, at: datetime, until: datetime | None
+        self, state: RunState, code: str, at: datetime, until: datetime | None, then: str = ""
     ) -> RunState:
         """Start to wait, unless the run waits for the same thing already."""
-        state = state._replace(redispatch_count=0)
+        state = state._replace(redispatch_count=0, not_before=None)
         if state.waits_for == code:
             return state
+        state = state._replace(waiting_then=then, escalations=0)
         return state._replace(waits_for=code, waiting_since=at, waiting_until=until)
 
     def is_overdue(self, state: RunState, at: datetime) -> bool:
@@ -159,14 +160,14 @@ class Forward:
 
     def overdue(self, state: RunState, step: Step, outcome: Outcome, at: datetime) -> Settled:
         """Do what the step declares for a deadline that has passed."""
-        policy = _overdue_policy(step.action, state.waits_for)
-        match policy:
+        wait = _wait(step.action, state.waits_for)
+        match wait.overdue:
             case Reject(code):
                 return Settled(self.compensate(state, Rejection(code)), outcome)
             case Proceed(output):
                 return Settled(self.passed(state, step), Outcome.PROCEEDED, output)
-            case Escalate(extend_by):
-                return Settled(escalated(state, step.name, at + extend_by), outcome)
+            case Escalate() as policy:
+                return Settled(escalated(state, policy, wait.waits_for, at), outcome)
 
     def _pending(self, state: RunState, step: Step, answer: Answer, moment: Moment) -> Settled:
         """Wait for an answer that comes later: look again by schedule, at the latest at the deadline."""
@@ -199,10 +200,8 @@ class Forward:
 
 def _only_escalates(work: Work, state: RunState) -> bool:
     """Return whether a run waits whose deadline only calls staff: a failure calls them anyway."""
-    return bool(state.waits_for) and isinstance(_overdue_policy(work, state.waits_for), Escalate)
+    return bool(state.waits_for) and isinstance(_wait(work, state.waits_for).overdue, Escalate)
 
 
-def _overdue_policy(work: Work, code: str) -> Reject | Proceed | Escalate:
-    if isinstance(work, Wait):
-        return work.overdue
-    return as_remote(work).pending_by_code[code].overdue
+def _wait(work: Work, code: str) -> Wait | PendingCall:
+    return work if isinstance(work, Wait) else as_remote(work).pending_by_code[code]

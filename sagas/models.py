@@ -93,6 +93,11 @@ class SagaRun(models.Model):
     waiting_since = models.DateTimeField(null=True, blank=True)
     # The deadline of the wait.
     waiting_until = models.DateTimeField(null=True, blank=True)
+    # What happens then, where ``begin`` has promised it; empty: what the wait's text says.
+    waiting_then = models.CharField(max_length=255, blank=True, db_default="")
+    # How often it was flagged because this wait is past its deadline, and given a later one. Such a
+    # run stays flagged, so the index of flagged runs finds it. A deadline set by people starts at 0.
+    escalations = models.PositiveSmallIntegerField(db_default=0)
     # How often the sweep has queued the run since it last made progress.
     redispatch_count = models.PositiveSmallIntegerField(default=0)
     compensation_requested_at = models.DateTimeField(null=True, blank=True)

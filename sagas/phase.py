@@ -8,7 +8,6 @@ many runs at once, and writes.
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
-from uuid import UUID
 
 from django.db import transaction
 
@@ -235,23 +234,25 @@ class Phase(PhaseRows):
     def _wait(self, group: list[RunContext], step: Step, work: Wait) -> None:
         """Begin to wait, with a deadline, where a run does not wait yet."""
         new = [context for context in group if not context.state.waits_for]
-        ends = self._begin(new, work) if new else {}
+        batch = self._batch(new)
+        if new:
+            self._begin(batch, work)
         for context in group:
-            end = ends.get(context.run.subject_id, context.state.waiting_until)
-            context.change(self.forward.began_waiting(context.state, step.name, self.now, end))
+            subject_id = context.run.subject_id
+            end, then = batch.deadlines.get(subject_id), batch.then.get(subject_id, "")
+            state = self.forward.began_waiting(context.state, step.name, self.now, end, then)
+            context.change(state)
         if late := [context for context in new if self._is_overdue(context)]:
             self._try_condition(late, step, work)
 
-    def _begin(self, group: list[RunContext], work: Wait) -> Mapping[UUID, datetime]:
-        """Do what a wait begins with, and return its deadline for each subject."""
-        batch = self._batch(group)
+    def _begin(self, batch: Batch, work: Wait) -> None:
+        """Set the deadline of each subject, and do what the wait begins with."""
         if callable(work.deadline):
             batch.deadlines = work.deadline(batch)
         else:
             batch.deadlines = dict.fromkeys(batch.runs, self.now + work.deadline)
         if work.begin is not None:
             work.begin(batch)
-        return batch.deadlines
 
     def _claim(self, group: list[RunContext], step: Step, work: Remote) -> None:
         if not self.link.is_compensating:

@@ -87,7 +87,8 @@ def _next(forward: Forward, state: RunState, step: Step, moment: Moment) -> str:
     if state.is_paused:
         return f"is paused at {step.name}"
     if state.waits_for:
-        return f"waits for {state.waits_for}, then {_at_deadline(forward, state, step, moment)}"
+        then = state.waiting_then or _at_deadline(forward, state, step, moment)
+        return f"waits for {state.waits_for}, then {then}"
     if state.is_leased(moment.at):
         return f"settles its call of {step.name}"
     if state.leased_until is not None:

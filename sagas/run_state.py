@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from sagas.batch import Output
+from sagas.descriptions import WaitText
 from sagas.models import LIVE, Outcome, RunStatus
 from sagas.retry_policy import RetryPolicy
-from sagas.work import Remote, Work
+from sagas.work import Escalate, Remote, Work
 
 ATTENTION_AFTER_TRIES: Final = 8
 """After this many attempts without an answer the run is flagged: one or two minutes of back-off."""
@@ -14,8 +15,8 @@ ATTENTION_AFTER_TRIES: Final = 8
 LOCAL_RETRY: Final = RetryPolicy()
 """How a local step is retried after it raised."""
 
-_PAST_DEADLINE: Final = ": waits past its deadline"
-"""The end of the reason of a flag."""
+PAST_DEADLINE: Final = "Past its deadline, it still waits"
+"""The beginning of the reason of a flag."""
 
 
 class StepProgress(NamedTuple):
@@ -72,6 +73,8 @@ class RunState(NamedTuple):
     waits_for: str = ""
     waiting_since: datetime | None = None
     waiting_until: datetime | None = None
+    waiting_then: str = ""
+    escalations: int = 0
     is_compensation_requested: bool = False
     is_paused: bool = False
     redispatch_count: int = 0
@@ -126,21 +129,23 @@ def at_step(state: RunState, step: str) -> RunState:
 
 
 def without_wait(state: RunState) -> RunState:
-    return state._replace(not_before=None, waits_for="", waiting_since=None, waiting_until=None)
+    ended = state._replace(waits_for="", waiting_since=None, waiting_until=None, waiting_then="")
+    return ended._replace(not_before=None, escalations=0)
 
 
 def with_progress(state: RunState) -> RunState:
-    """Clear the run's flag; while it waits, that for a deadline that has passed stays."""
+    """Clear the run's flag; a run that waits past a deadline stays flagged."""
     state = state._replace(redispatch_count=0)
-    is_escalated = state.waits_for and state.attention_reason.endswith(_PAST_DEADLINE)
-    if state.is_paused or is_escalated:
+    if state.is_paused or (state.waits_for and state.escalations):
         return state
     return state._replace(needs_attention=False, attention_reason="")
 
 
-def escalated(state: RunState, name: str, until: datetime) -> RunState:
+def escalated(state: RunState, policy: Escalate, text: WaitText, at: datetime) -> RunState:
     """Flag a run whose wait is past its deadline, and let it wait until a later one."""
-    return flagged(state._replace(waiting_until=until), f"{name}{_PAST_DEADLINE}")
+    until, times = at + policy.extend_by, state.escalations + 1
+    state = state._replace(waiting_until=until, escalations=times)
+    return flagged(state, f"{PAST_DEADLINE} for {text.staff}. {policy.to_do}")
 
 
 def flagged(state: RunState, reason: str) -> RunState:

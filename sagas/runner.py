@@ -37,7 +37,7 @@ from sagas.messages import CallResult, Claim, NextAction, Stop, WorkItem
 from sagas.models import Outcome, SagaRun
 from sagas.phase import Phase
 from sagas.run_threads import RunThreads, run_threads
-from sagas.work import Attempt
+from sagas.work import Attempt, error_code
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -222,8 +222,9 @@ def make_call(claim: Claim, attempt: Attempt) -> CallResult:
     except work.unknown as error:
         return _result(claim, Outcome.UNKNOWN, error)
     except Exception as error:
-        log.exception("call.failed")
-        return _result(claim, Outcome.FAILED, error)
+        if not isinstance(error, tuple(work.failures)):
+            log.exception("call.failed")
+        return _failed(claim, error)
     return CallResult(claim, Outcome.DONE, output)
 
 
@@ -232,6 +233,15 @@ def _pending(claim: Claim, error: Exception) -> CallResult:
     code = next(pending.code for pending in claim.work.pending if isinstance(error, pending.error))
     detail = str(getattr(error, "detail", error))
     return CallResult(claim, Outcome.PENDING, {}, code, detail, getattr(error, "until", None))
+
+
+def _failed(claim: Claim, error: Exception) -> CallResult:
+    """Return a failed result, under the code that the step declares if it declares the error."""
+    for declared in claim.work.failures:
+        if isinstance(error, declared):
+            detail = str(getattr(error, "detail", error))
+            return CallResult(claim, Outcome.FAILED, {}, error_code(declared), detail)
+    return _result(claim, Outcome.FAILED, error)
 
 
 def _result(claim: Claim, outcome: Outcome, error: Exception) -> CallResult:

@@ -3,7 +3,7 @@
 import logging
 from datetime import datetime
 from enum import Enum, auto
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
@@ -16,11 +16,13 @@ from sagas.batch import NewRun, Output, Rejection
 from sagas.bulk_sql import Change
 from sagas.definition import Saga
 from sagas.dispatch import dispatch
+from sagas.errors import UnknownWait
 from sagas.models import LIVE, MESSAGE_GRACE, Direction, RunStatus, SagaRun, StepAttempt
 from sagas.moving import move_all_to_newest, move_to_newest
 from sagas.new_runs import insert_run
 from sagas.nudges import nudge
 from sagas.pause_reasons import PauseReason
+from sagas.run_state import PAST_DEADLINE
 
 __all__ = [
     "CompensationRequest",
@@ -39,12 +41,8 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-_NOT_PAUSED: Final = {
-    "paused_at": None,
-    "pause_reason": "",
-    "needs_attention": False,
-    "attention_reason": "",
-}
+_NOT_PAUSED: Final = {"paused_at": None, "pause_reason": ""}
+_NOT_FLAGGED: Final = {"needs_attention": False, "attention_reason": ""}
 
 
 class CompensationRequest(Enum):
@@ -101,7 +99,7 @@ def request_compensation(subject_id: UUID, reason: Rejection, actor: str) -> Com
         actor=actor,
         not_before=None,
         wake_at=_soonest_wake_at(run),
-        **(_NOT_PAUSED if run.paused_at is not None else {}),
+        **(_NOT_PAUSED | _NOT_FLAGGED if run.paused_at is not None else {}),
     )
     dispatch(run)
     return CompensationRequest.REQUESTED
@@ -112,7 +110,7 @@ def retry_now(run_id: UUID) -> bool:
     """End every back-off of a live run, clear its flag, and queue it; return whether it was live.
 
     ``retry_count`` restarts at 0, so the step has all its retries again. A call in flight keeps its
-    lease. A paused run stays paused, and flagged.
+    lease. A paused run stays paused, and flagged. A run that waits past a deadline stays flagged.
     """
     run = SagaRun.objects.select_for_update(no_key=True).filter(
         pk=run_id, status__in=LIVE
@@ -124,9 +122,8 @@ def retry_now(run_id: UUID) -> bool:
         tries=0,
         not_before=None,
         redispatch_count=0,
-        needs_attention=run.paused_at is not None,
-        attention_reason=run.attention_reason if run.paused_at else "",
         wake_at=_soonest_wake_at(run),
+        **({} if run.paused_at or run.escalations else _NOT_FLAGGED),
     )
     StepAttempt.objects.filter(
         run=run, direction=Direction.COMPENSATING, not_before__isnull=False
@@ -140,22 +137,27 @@ def move_deadline(subject_id: UUID, waits_for: str, until: datetime) -> bool:
     """Move the deadline of what the live run of a subject waits for; return whether it does wait for it.
 
     The run's flag for a deadline that has passed is cleared. A look at a pending call that is due
-    earlier stays due. The run's row stays locked until the caller's transaction ends.
+    earlier stays due. The run's row stays locked until the caller's transaction ends. Raises
+    UnknownWait if its saga has no wait of this name, such as one that was renamed since.
     """
     run = SagaRun.objects.select_for_update(no_key=True).filter(
-        subject_id=subject_id, status__in=LIVE, waits_for=waits_for
+        subject_id=subject_id, status__in=LIVE
     ).first()  # fmt: skip
     if run is None or not waits_for:
         return False
-    is_paused = run.paused_at is not None
+    if run.waits_for != waits_for:
+        saga = registry.find(run.saga, run.version)
+        if saga is not None and waits_for not in saga.wait_texts:
+            raise UnknownWait(run.saga, run.version, waits_for)
+        return False
     is_compensating = run.status == RunStatus.COMPENSATING
     wake_at = run.leased_until or min(until, run.not_before or until)
     SagaRun.objects.filter(pk=run.pk).update(
         waiting_until=until,
         # A run that compensates wakes for the next look of any of its compensations.
         wake_at=run.wake_at if is_compensating else wake_at,
-        needs_attention=run.needs_attention and is_paused,
-        attention_reason=run.attention_reason if is_paused else "",
+        escalations=0,
+        **({} if run.paused_at else _NOT_FLAGGED),
     )
     return True
 
@@ -215,15 +217,18 @@ def resume(subject_id: UUID) -> bool:
     """Resume the paused run of a subject, and queue it; return whether one was paused.
 
     For a person who has checked it: no paused run goes on by itself. A call in flight keeps its
-    lease.
+    lease. A run that waits past a deadline stays flagged.
     """
     run = SagaRun.objects.select_for_update(no_key=True).filter(
         subject_id=subject_id, status=RunStatus.RUNNING, paused_at__isnull=False
     ).first()  # fmt: skip
     if run is None:
         return False
+    flag: dict[str, Any] = (
+        {"attention_reason": f"{PAST_DEADLINE}."} if run.escalations else _NOT_FLAGGED
+    )
     SagaRun.objects.filter(pk=run.pk).update(
-        redispatch_count=0, wake_at=_next_wake_at(run), **_NOT_PAUSED
+        redispatch_count=0, wake_at=_next_wake_at(run), **_NOT_PAUSED, **flag
     )
     extra = {"subject_id": str(subject_id), "reason": run.pause_reason}
     log.warning("run.resumed", extra=extra)

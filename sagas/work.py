@@ -7,7 +7,7 @@ from typing import Final, Protocol, TypedDict, TypeVar
 from uuid import UUID
 
 from sagas.batch import Batch, Output, WaitBatch
-from sagas.descriptions import RejectionText, StepText, WaitText
+from sagas.descriptions import FailureText, RejectionText, StepText, WaitText
 from sagas.retry_policy import RetryPolicy
 
 T = TypeVar("T")
@@ -68,6 +68,15 @@ Rejections = Mapping[str, RejectionText]
 """The codes that a step may reject with, and what people read about each."""
 
 
+Failures = Mapping[type[Exception], FailureText]
+"""The errors of a call that a person has to correct, and what staff read about each."""
+
+
+def error_code(error: type[Exception]) -> str:
+    """Return the name of a declared error in the journal: its ``code``, or its class."""
+    return str(getattr(error, "code", error.__name__))
+
+
 def do_nothing(_: Batch) -> None:
     pass
 
@@ -110,9 +119,13 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Escalate:
-    """When a wait's deadline has passed, the run is flagged for staff and waits ``extend_by`` longer."""
+    """When a wait's deadline has passed, the run is flagged for staff and waits ``extend_by`` longer.
+
+    ``to_do`` says in a sentence or two what staff do then.
+    """
 
     extend_by: timedelta
+    to_do: str = "Find out why, or extend the deadline."
 
 
 Overdue = Reject | Proceed | Escalate
@@ -137,7 +150,7 @@ class PendingCall:
     @property
     def code(self) -> str:
         """The name of what the run waits for: the error's ``code``, or its class."""
-        return str(getattr(self.error, "code", self.error.__name__))
+        return error_code(self.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +169,8 @@ class Remote:
     The type of an exception decides what it means. ``rejected_by``: the system said no; the
     exception has a ``code`` that is in ``rejections``, and may have a ``detail``. ``transient``: not
     done yet, so try again. ``unknown``: it may have taken effect; the next attempt finds out. Every
-    other exception is journalled as failed, retried, and flagged for a person.
+    other exception is journalled as failed, retried, and flagged for a person. ``failures`` has the
+    texts for those of them that are no bugs.
     """
 
     call: Call
@@ -172,6 +186,7 @@ class Remote:
     transient: tuple[type[Exception], ...] = ()
     unknown: tuple[type[Exception], ...] = ()
     pending: tuple[PendingCall, ...] = ()
+    failures: Failures = field(default_factory=dict)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     when_spent: WhenSpent | None = None
     """Required where ``retry`` has a limit."""
@@ -187,6 +202,11 @@ class Remote:
     def pending_by_code(self) -> dict[str, PendingCall]:
         """What a pending call waits for, by its code."""
         return {pending.code: pending for pending in self.pending}
+
+    @property
+    def failure_texts(self) -> dict[str, FailureText]:
+        """What staff read about each declared failure, by its code in the journal."""
+        return {error_code(error): text for error, text in self.failures.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +243,7 @@ class RemoteOptions(TypedDict, total=False):
     transient: tuple[type[Exception], ...]
     unknown: tuple[type[Exception], ...]
     pending: tuple[PendingCall, ...]
+    failures: Failures
     retry: RetryPolicy
     when_spent: WhenSpent | None
     time_limit: timedelta

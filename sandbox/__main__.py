@@ -1,12 +1,14 @@
-"""The commands behind `make up`, `make demo`, `make smoke` and `make check`."""
+"""The commands behind `make up`, `make demo`, `make smoke`, `make down`, `make check` and `make manage`."""
 
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +24,7 @@ from sandbox.outside_service.services import ServiceUnknown
 from sandbox.ports import PortTaken
 from sandbox.procfile import ROOT
 from sandbox.reconciliation import REST_SECONDS, check_invariants
-from sandbox.run_directory import SMOKE, UP, AlreadyRunning
+from sandbox.run_directory import SMOKE, UP, AlreadyRunning, StillRunning
 from sandbox.system import StartFailed, SupervisorGone, running
 
 
@@ -69,6 +71,21 @@ def smoke(caller: Mapping[str, str]) -> int:
     return int(not report.ok)
 
 
+def down(caller: Mapping[str, str]) -> int:  # noqa: ARG001 - a command's signature
+    """Stop a running `make up` or `make demo`, and wait until all of its processes have ended."""
+    launcher = UP.launcher()
+    if launcher is None:
+        UP.remove_leftovers()
+        tell("Nothing is running.")
+        return 0
+    tell(f"Stopping the run of process {launcher}.")
+    with suppress(ProcessLookupError):  # it has just ended by itself
+        os.kill(launcher, signal.SIGTERM)
+    UP.wait_for_end(launcher)
+    tell("Stopped: every process has ended. The data stays in var/up.")
+    return 0
+
+
 def check(caller: Mapping[str, str]) -> int:
     """Compare the running system's orders, payments and stock with Stripe's ledger."""
     run = published()
@@ -105,14 +122,20 @@ def published() -> dict[str, Any]:
 
 
 def environment_of(run: Mapping[str, Any], caller: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment with which the application's commands work on the running system."""
-    return {**without_addresses(caller), **run["env"]}
+    """Return the environment with which the application's commands work on the running system.
+
+    They have its settings, and none of the caller's.
+    """
+    inherited = without_addresses(caller)
+    ours = {name: value for name, value in inherited.items() if name not in run["settings"]}
+    return {**ours, **run["env"]}
 
 
 COMMANDS: Final[dict[str, Callable[[Mapping[str, str]], int]]] = {
     "up": up,
     "demo": demo,
     "smoke": smoke,
+    "down": down,
     "check": check,
 }
 
@@ -137,6 +160,7 @@ def main() -> int:
         PortTaken,
         ServiceUnknown,
         StartFailed,
+        StillRunning,
         SupervisorGone,
     ) as error:
         print(error, file=sys.stderr)

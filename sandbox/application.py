@@ -1,11 +1,16 @@
 """The environment of every process of the all-in-one run."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from sandbox import postgres, valkey
-from sandbox.environment import given_addresses, is_external, without_addresses
+from sandbox.environment import (
+    OPENED_BY_BROWSERS,
+    given_addresses,
+    is_external,
+    without_addresses,
+)
 from sandbox.outside_service.services import service_of, setting_of
 from sandbox.ports import LOOPBACK
 from sandbox.programs import POSTGRES, STRIPE, VALKEY, WEB
@@ -24,10 +29,35 @@ DEFAULTS: Final = {
     # One customer places orders as fast as possible.
     "THROTTLING": "0",
     "MAX_OPEN_ORDERS": "0",
-    "PAYMENT_GRACE_SECONDS": "900",
     "REVIEW_ABOVE_MINOR": REVIEW_ABOVE_MINOR,
+    # A new developer has no second factor set up.
+    "DESK_REQUIRES_MFA": "0",
+    # Only this run uses the sandbox of Stripe, which has no rate limit.
+    "STRIPE_CALLS_PER_SECOND": "0",
 }
-"""Settings that the caller's environment may change."""
+"""Settings whose default is another one than the application's. The caller's environment may change them."""
+
+CHOSEN_BY_THE_RUN: Final = (
+    *("SECRET_KEY", "INSTALLATION_ID", "DEBUG", "HTTPS", "PROXIES", "SERVE", "ALLOWED_HOSTS"),
+    *(
+        "STOREFRONT_URL",
+        "FLOWER_URL",
+        "PROMETHEUS_MULTIPROC_DIR",
+        "METRICS_ADDRESS",
+        "METRICS_PORT",
+    ),
+)
+"""Settings that the run chooses itself: the caller's are ignored."""
+
+
+def is_passed_on(setting: str) -> bool:
+    """Return whether `make up` takes a setting from the caller's environment.
+
+    Addresses and credentials are taken only with EXTERNAL=1.
+    """
+    if setting in CHOSEN_BY_THE_RUN:
+        return False
+    return setting in OPENED_BY_BROWSERS or bool(without_addresses({setting: ""}))
 
 
 def settings_for(
@@ -41,10 +71,8 @@ def settings_for(
         "SECRET_KEY": secrets.secret_key,
         "INSTALLATION_ID": secrets.installation_id,
         "DEBUG": "0",
-        # Loopback has no TLS, and a new developer has no second factor set up.
-        "HTTPS": "0",
+        "HTTPS": "0",  # loopback has no TLS
         "PROXIES": "0",
-        "DESK_REQUIRES_MFA": caller.get("DESK_REQUIRES_MFA", "0"),
         "STOREFRONT_URL": f"http://{LOOPBACK}:{ports[WEB]}",
         "FLOWER_URL": f"http://{LOOPBACK}:{ports['flower']}/",
         "ALLOWED_HOSTS": f"{LOOPBACK},localhost",
@@ -52,6 +80,7 @@ def settings_for(
         "METRICS_ADDRESS": LOOPBACK,
         "METRICS_PORT": str(ports["metrics"]),
         **{name: caller.get(name, value) for name, value in DEFAULTS.items()},
+        **{name: caller[name] for name in OPENED_BY_BROWSERS if caller.get(name)},
         **given,
     }
     if "DATABASE_URL" not in given:
@@ -62,12 +91,24 @@ def settings_for(
     if "STRIPE_API_KEY" not in given:
         settings["STRIPE_API_KEY"] = secrets.stripe_key
         settings["STRIPE_API_BASE"] = f"http://{LOOPBACK}:{ports[STRIPE]}"
-        # Only this run uses the sandbox, which has no rate limit.
-        settings["STRIPE_CALLS_PER_SECOND"] = caller.get("STRIPE_CALLS_PER_SECOND", "0")
+    elif "STRIPE_CALLS_PER_SECOND" not in caller:
+        del settings["STRIPE_CALLS_PER_SECOND"]  # not the sandbox: the application's own limit
     for name, port in ports.items():
         if (service := service_of(name)) and setting_of(service) not in given:
             settings[setting_of(service)] = f"http://{LOOPBACK}:{port}"
     return settings
+
+
+def commands_environment(
+    settings: Mapping[str, str], environment: Mapping[str, str], declared: Collection[str]
+) -> dict[str, str]:
+    """Return the settings with which commands work on a running system: those that its programs have.
+
+    ``environment`` is that of its programs, ``declared`` names all settings of the application. SERVE
+    is left out, because commands serve nothing.
+    """
+    given = {name: value for name, value in environment.items() if name in declared}
+    return {name: value for name, value in {**given, **settings}.items() if name != "SERVE"}
 
 
 def without_waits(caller: Mapping[str, str]) -> dict[str, str]:

@@ -18,6 +18,9 @@ CREDENTIAL_ENDINGS: Final = ("_API_KEY", "_SECRET")
 Such a secret decides whose money moves, so it is treated like an address.
 """
 
+OPENED_BY_BROWSERS: Final = ("PAYMENT_RETURN_URL",)
+"""Addresses that only a customer's browser opens. No process calls them, so `make up` takes the caller's."""
+
 NOWHERE: Final = "http://127.0.0.1:9"
 """Nothing listens here, so a call by mistake fails."""
 

@@ -7,6 +7,7 @@ import sys
 
 import django
 from django.apps import apps
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 
@@ -32,6 +33,11 @@ def create_token(username: str, *scopes: str, name: str = "sandbox") -> str:
     return str(json.loads(printed.getvalue())["token"])
 
 
+def declared_settings() -> list[str]:
+    """Return the names of all variables that the application reads from its environment."""
+    return [variable.name for section in settings.CONFIGURATION for variable in section.variables]
+
+
 def main() -> None:
     """Run ``python -m sandbox.prepare``: all steps in one process, because each start takes seconds."""
     die_with_owner(signal.SIGKILL)
@@ -51,7 +57,7 @@ def main() -> None:
         "customer_token": create_token(CUSTOMER, "orders:read", "orders:write"),
         "shop_token": create_token(SHOP, "orders:read", "orders:write", "shop"),
     }
-    print(json.dumps(tokens))
+    print(json.dumps({**tokens, "settings": declared_settings()}))
 
 
 if __name__ == "__main__":

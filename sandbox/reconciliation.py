@@ -32,8 +32,8 @@ def check_invariants(
     """Run the application's check_invariants against the ledger; without a ledger, against Stripe.
 
     First it waits up to REST_SECONDS until no order is under way, because a moving order differs
-    between database and ledger. With ``must_rest`` an order that is still under way is reported;
-    otherwise only if it is late.
+    between database and ledger. With ``must_rest`` an order that is still under way is reported, also
+    one that waits; otherwise only if it is late.
     """
     manage = partial(
         subprocess.run,
@@ -45,8 +45,10 @@ def check_invariants(
     )
     rested = manage([sys.executable, "manage.py", "sagas", "rest", "--seconds", str(REST_SECONDS)])
     command = [sys.executable, "manage.py", "check_invariants", "--full"]
+    if must_rest:
+        command += ["--at-rest"]
     if must_rest or rested.returncode == 0:
-        command += ["--at-rest", "--grace", "0"]
+        command += ["--grace", "0"]
     if ledger is None:
         return manage(command, stdin=subprocess.DEVNULL)
     entries = json.dumps(statement(ledger, environment["INSTALLATION_ID"]))

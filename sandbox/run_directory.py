@@ -10,11 +10,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TextIO
 
 from sandbox.procfile import ROOT
 
 PREDECESSOR_SECONDS: Final = 60
+STOP_SECONDS: Final = 180
+LAUNCHER_SECONDS: Final = 10
 
 
 class AlreadyRunning(Exception):
@@ -23,6 +25,16 @@ class AlreadyRunning(Exception):
     def __init__(self, name: str) -> None:
         super().__init__(
             f"var/{name} is in use: another run of this clone is up, or is still stopping"
+        )
+
+
+class StillRunning(Exception):
+    """A run did not end in time after it was asked to stop."""
+
+    def __init__(self, name: str, launcher: int) -> None:
+        super().__init__(
+            f"var/{name}: process {launcher} has not stopped everything within {STOP_SECONDS} s."
+            f" Its log files are in var/{name}/log."
         )
 
 
@@ -59,15 +71,59 @@ class RunDirectory:
 
         The kernel releases the lock when this process ends, however it ends.
         """
-        lock = self.path.with_name(f"{self.path.name}.lock")
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with lock.open("w") as file:
+        with self._lock_file() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise AlreadyRunning(self.name) from error
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
             self._wait_for_predecessor()
             yield
+
+    def launcher(self) -> int | None:
+        """Return the pid of the process that has locked the folder; None if none has.
+
+        Raises AlreadyRunning if that process cannot be found: it is another user's, for example.
+        """
+        pause = threading.Event()
+        deadline = time.monotonic() + LAUNCHER_SECONDS
+        with self._lock_file() as file:
+            while time.monotonic() < deadline:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    file.seek(0)
+                    pid = file.read()
+                else:
+                    return None
+                if pid.isdecimal() and _working_folder(int(pid)) == ROOT:
+                    return int(pid)
+                pause.wait(0.05)  # it has just locked the folder, or is about to unlock it
+        raise AlreadyRunning(self.name)
+
+    def wait_for_end(self, launcher: int) -> None:
+        """Return when the run of this launcher has ended. Raises StillRunning after STOP_SECONDS."""
+        deadline = time.monotonic() + STOP_SECONDS
+        pause = threading.Event()
+        while self.launcher() == launcher:
+            if time.monotonic() > deadline:
+                raise StillRunning(self.name, launcher)
+            pause.wait(0.1)
+
+    def remove_leftovers(self) -> None:
+        """Remove the ``up.json`` of a run that was killed, once its programs have ended.
+
+        Raises AlreadyRunning.
+        """
+        with self.locked():
+            self.published.unlink(missing_ok=True)
+
+    def _lock_file(self) -> TextIO:
+        lock = self.path.with_name(f"{self.path.name}.lock")
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        return lock.open("a+")
 
     def _wait_for_predecessor(self) -> None:
         """Wait while the supervisor of a killed run is still stopping its programs."""
@@ -80,12 +136,11 @@ class RunDirectory:
 
     def _is_supervised(self) -> bool:
         try:
-            process = Path("/proc", (self.path / "supervisord.pid").read_text().strip())
-            words = (process / "cmdline").read_bytes().split(b"\0")
-            folder = (process / "cwd").readlink()
-        except OSError:
+            pid = int((self.path / "supervisord.pid").read_text())
+            words = Path("/proc", str(pid), "cmdline").read_bytes().split(b"\0")
+        except (OSError, ValueError):
             return False
-        return bytes(self.configuration) in words and folder == ROOT
+        return bytes(self.configuration) in words and _working_folder(pid) == ROOT
 
     def clear(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
@@ -130,6 +185,14 @@ class RunDirectory:
 
 UP: Final = RunDirectory("up", published="var/up.json")
 SMOKE: Final = RunDirectory("smoke", published="var/smoke/up.json")
+
+
+def _working_folder(pid: int) -> Path | None:
+    """Return the folder in which a process works; None if it has ended, or is another user's."""
+    try:
+        return Path("/proc", str(pid), "cwd").readlink()
+    except OSError:
+        return None
 
 
 def write_privately(file: Path, content: object) -> None:

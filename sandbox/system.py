@@ -1,6 +1,7 @@
 """The all-in-one run: chooses ports, starts all programs in order, writes up.json, stops them."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,7 +16,14 @@ from typing import Final
 import urllib3
 
 from sandbox import postgres, valkey
-from sandbox.application import ADMIN, FLOWER_USER, OPERATOR, process_environment, settings_for
+from sandbox.application import (
+    ADMIN,
+    FLOWER_USER,
+    OPERATOR,
+    commands_environment,
+    process_environment,
+    settings_for,
+)
 from sandbox.environment import given_addresses
 from sandbox.http_service.control import PREFIX
 from sandbox.outside_service.services import program_of, requested_services, setting_of
@@ -116,6 +124,7 @@ class System:
         self._ports: dict[str, ReservedPort] = {}
         self._cleanup = ExitStack()
         self._pids: dict[str, int] = {}
+        self._declared: list[str] = []
 
     @property
     def ports(self) -> dict[str, int]:
@@ -150,11 +159,16 @@ class System:
                 return
 
     def stop(self) -> None:
-        """Stop all programs in order. Safe at any moment of the start. Ignores further signals."""
+        """Stop all programs in order, then remove ``up.json``. Ignores further signals.
+
+        Safe at any moment of the start.
+        """
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signum, signal.SIG_IGN)
-        self.directory.published.unlink(missing_ok=True)
-        self._stop_programs()
+        try:
+            self._stop_programs()
+        finally:
+            self.directory.published.unlink(missing_ok=True)
 
     def pids(self) -> dict[str, int]:
         """Return the pid of each program that is running."""
@@ -316,9 +330,10 @@ class System:
         (self.directory.logs / "prepare.log").write_text(finished.stderr)
         if finished.returncode != 0:
             raise StartFailed("The application", finished.stderr)
-        tokens = json.loads(finished.stdout)
-        self.own_token = tokens["own_token"]
-        self.customer_token, self.shop_token = tokens["customer_token"], tokens["shop_token"]
+        prepared = json.loads(finished.stdout)
+        self.own_token = prepared["own_token"]
+        self.customer_token, self.shop_token = prepared["customer_token"], prepared["shop_token"]
+        self._declared = prepared["settings"]
 
     def _clocks(self) -> list[str]:
         """Return the addresses that move the clocks of the services which this run has started."""
@@ -376,7 +391,9 @@ class System:
             "installation_id": secrets.installation_id,
             "pids": pids,
             "supervisor": self.supervisor.pid,
-            "env": self.settings,
+            "launcher": os.getpid(),
+            "env": commands_environment(self.settings, self.environment, self._declared),
+            "settings": self._declared,
         }
 
     def _stop_programs(self) -> None:

@@ -5,19 +5,17 @@ import sys
 from collections.abc import Mapping
 from typing import Final
 
+from benchmarks.command_line import run_benchmark
 from benchmarks.figures import NothingConfirmed
 from benchmarks.meter import ProgramRestarted
-from benchmarks.plan import InvalidPlan, plan_from
+from benchmarks.plan import plan_from
 from benchmarks.waits.bench import LAYOUT, WaitsBench
 from benchmarks.waits.plan import WaitsPlan
 from benchmarks.waits.report import as_json, save, show
 from sandbox.application import without_waits
 from sandbox.drive.report import terminal
-from sandbox.environment import is_external
-from sandbox.launcher import INTERRUPTED, UNUSABLE, become_launcher
-from sandbox.ports import PortTaken
-from sandbox.run_directory import AlreadyRunning, RunDirectory
-from sandbox.system import StartFailed, SupervisorGone, running
+from sandbox.run_directory import RunDirectory
+from sandbox.system import running
 
 RUN: Final = RunDirectory("bench-waits-run", published="var/bench-waits-run/up.json")
 LEFT_OUT: Final = frozenset({"flower"})
@@ -42,23 +40,10 @@ def bench(plan: WaitsPlan, caller: Mapping[str, str]) -> int:
 
 def main() -> int:
     """Run ``python -m benchmarks.waits``."""
-    become_launcher()
-    if is_external(os.environ):
-        print("EXTERNAL=1: only what a benchmark starts itself is measured.", file=sys.stderr)
-        return UNUSABLE
-    try:
-        return bench(plan_from(os.environ, WaitsPlan), os.environ)
-    except InvalidPlan as error:
-        print(error, file=sys.stderr)
-        return UNUSABLE
-    except (AlreadyRunning, PortTaken, StartFailed, SupervisorGone) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except (NothingConfirmed, ProgramRestarted) as error:
-        print(f"No figures: {type(error).__name__} {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    return run_benchmark(
+        lambda: bench(plan_from(os.environ, WaitsPlan), os.environ),
+        (NothingConfirmed, ProgramRestarted),
+    )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from orders.api.approvals.views import ApprovalsView, ApprovalView, ApproveView,
 from orders.api.links.views import LinksView, guest_view_of
 from orders.api.orders.event_stream import EventsView
 from orders.api.orders.views import CancellationView, OrdersView, OrderView, TimelineView
-from orders.api.payments.views import PaymentsView
+from orders.api.payments.views import PaymentCheckView, PaymentsView
 from orders.api.products.views import ProductsView
 from orders.api.quotes.views import QuotesView
 from orders.api.signals.views import SignalView
@@ -21,6 +21,11 @@ urlpatterns = [
     path("orders/<uuid:order_id>/events", EventsView.as_view(), name="order-events"),
     path("orders/<uuid:order_id>/cancel", CancellationView.as_view(), name="order-cancel"),
     path("orders/<uuid:order_id>/payments", PaymentsView.as_view(), name="order-payments"),
+    path(
+        "orders/<uuid:order_id>/payments/check",
+        PaymentCheckView.as_view(),
+        name="order-payment-check",
+    ),
     path("orders/<uuid:order_id>/signals/<slug:name>", SignalView.as_view(), name="order-signal"),
     path("orders/<uuid:order_id>/links", LinksView.as_view(), name="order-links"),
     path("guest/orders/<str:token>", guest_view_of(OrderView.as_view()), name="guest-order"),
@@ -43,6 +48,11 @@ urlpatterns = [
         "guest/orders/<str:token>/payments",
         guest_view_of(PaymentsView.as_view()),
         name="guest-order-payments",
+    ),
+    path(
+        "guest/orders/<str:token>/payments/check",
+        guest_view_of(PaymentCheckView.as_view()),
+        name="guest-order-payment-check",
     ),
     path("approvals", ApprovalsView.as_view(), name="approvals"),
     path("approvals/<uuid:approval_id>", ApprovalView.as_view(), name="approval"),

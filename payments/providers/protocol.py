@@ -4,7 +4,7 @@ Read this before you write a provider. ``tests/payments/contract/`` checks the p
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from outbound.deadline import Deadline
@@ -100,6 +100,10 @@ class PaymentProvider(Protocol):
 
     def dashboard_url(self, provider_id: str) -> str | None:
         """Return the address of a payment or refund in the provider's dashboard, if it has one."""
+
+    @property
+    def authorization_time(self) -> timedelta | None:
+        """How long an authorization lasts at least, by the provider's own words; None if it says nothing."""
 
     # -- calls that change something -------------------------------------------------------------
 

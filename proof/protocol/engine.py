@@ -61,7 +61,7 @@ from sagas.definition import Saga, Step
 from sagas.forward import Forward
 from sagas.models import Outcome, RunStatus
 from sagas.run_state import Answer, Moment, RunState, Settled, StepHistory, StepProgress
-from sagas.work import Remote, Wait, Work
+from sagas.work import Escalate, Remote, Wait, Work
 
 NOW: Final = datetime(2030, 1, 1, tzinfo=UTC)
 BEFORE: Final = NOW - timedelta(days=1)
@@ -310,12 +310,17 @@ class Engine:
         return self._apply(journal(order, work), work, settled)
 
     def _answer(self, world: World, number: int, work: str) -> str:
-        """Return whether the condition of a wait is met, or rejects; empty while it is neither."""
+        """Return whether the condition of a wait is met, or rejects; empty while it is neither.
+
+        Past a deadline that escalates it rejects: as was promised to the order, or as staff decide.
+        """
         if self.effects[work] == WHEN_CHILDREN_HAVE_ENDED:
             live = [child for child in world.orders if child.parent == number and child.run.is_live]
             return "" if live else YES
-        facts = world.orders[number].facts
-        return next((answer for answer in (YES, NO) if (work, answer) in facts), "")
+        order, wait = world.orders[number], self.steps[work].action
+        ends_late = isinstance(wait, Wait) and isinstance(wait.overdue, Escalate)
+        rest = NO if ends_late and order.run.is_late else ""
+        return next((answer for answer in (YES, NO) if (work, answer) in order.facts), rest)
 
     def _end(self, world: World, number: int, state: RunState) -> World:
         """End the run; in the same transaction it nudges its parent."""

@@ -1,6 +1,6 @@
 """Bugs in orders that wait: for their customers, or for a review."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
@@ -28,10 +28,10 @@ def payment_replaced_during_a_look() -> None:
 def approval_left_open() -> None:
     """An approval stays open after its order has ended without a decision."""
 
-    def expire_nothing(_: Iterable[UUID], *__: Any, **___: Any) -> list[UUID]:
+    def expire_nothing(_: Collection[UUID], __: str) -> list[UUID]:
         return []
 
-    replace(approvals.services, "expire", expire_nothing)
+    replace(approvals.services, "_expire", expire_nothing)
 
 
 def rejection_taken_for_approval() -> None:

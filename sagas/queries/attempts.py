@@ -12,6 +12,7 @@ from django.db.models.functions import RowNumber
 
 from sagas import registry
 from sagas.definition import Saga
+from sagas.descriptions import FailureText
 from sagas.models import Direction, Outcome, StepAttempt
 from sagas.queries.definitions import find_work
 from sagas.work import Remote, Work
@@ -58,6 +59,20 @@ class AttemptView:
     @property
     def is_in_flight(self) -> bool:
         return self.outcome == Outcome.STARTED
+
+    @property
+    def failure(self) -> FailureText | None:
+        """What staff read about its error; None unless it failed with one that the step declares."""
+        if self.outcome != Outcome.FAILED or not isinstance(self.work, Remote):
+            return None
+        return self.work.failure_texts.get(self.error)
+
+    @property
+    def error_text(self) -> str:
+        """The error and its detail; once, where both are the same."""
+        if self.detail == self.error:
+            return self.error
+        return f"{self.error} {self.detail}".strip()
 
     @property
     def is_done(self) -> bool:

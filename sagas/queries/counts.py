@@ -5,7 +5,7 @@ not depend on the number of runs that wait either: a run that moves wakes within
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ from sagas.errors import UnknownSaga, UnknownStep
 from sagas.models import LIVE, MOVES_WITHIN, Direction, LastSweep, Outcome, SagaRun, StepAttempt
 from sagas.queries.attempts import name_and_work
 from sagas.queries.subjects import flagged_runs, paused_runs
+from sagas.queries.waits import escalated_runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,7 @@ class WaitingRuns:
     waits_for: str  # the name of a wait step, or the code of a pending call
     runs: int
     oldest_since: datetime
-    overdue: int  # past their deadline
-    overdue_since: datetime | None  # the earliest deadline that has passed
+    overdue: int  # of these: past their deadline, also if they were given a later one
 
 
 def live_runs() -> list[LiveRuns]:
@@ -93,20 +93,31 @@ def moving() -> QuerySet[SagaRun]:
 
 
 def waiting_runs() -> list[WaitingRuns]:
-    """Count the runs that wait, by what they wait for. It reads the index of all of them."""
-    is_overdue = Q(waiting_until__lte=Now())
+    """Count the runs that wait, by what they wait for, in two statements over indexes.
+
+    The first reads the index of all of them. The second reads those that were given a later deadline.
+    """
+    escalated = dict(
+        escalated_runs()
+        .filter(waiting_until__gt=Now())
+        .values_list("waits_for")
+        .annotate(runs=Count("pk"))
+    )
     rows = (
         SagaRun.objects.exclude(waits_for="")
         .values("waits_for")
         .annotate(
             runs=Count("pk"),
             oldest_since=Min("waiting_since"),
-            overdue=Count("pk", filter=is_overdue),
-            overdue_since=Min("waiting_until", filter=is_overdue),
+            overdue=Count("pk", filter=Q(waiting_until__lte=Now())),
         )
         .order_by("waits_for")
     )
-    return [WaitingRuns(**row) for row in rows]
+    counted = [WaitingRuns(**row) for row in rows]
+    return [
+        replace(found, overdue=found.overdue + escalated.get(found.waits_for, 0))
+        for found in counted
+    ]
 
 
 def count_live() -> int:

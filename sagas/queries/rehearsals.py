@@ -113,7 +113,8 @@ _EQUAL_RUNS: Final = f"""
     WITH live AS MATERIALIZED (
         SELECT id, jsonb_build_object(
             'status', status, 'step', step, 'attempt_count', attempt_count,
-            'retry_count', retry_count, 'tries', tries, 'waits_for', waits_for, 'reason', reason,
+            'retry_count', retry_count, 'tries', tries, 'reason', reason,
+            'waits_for', waits_for, 'waiting_then', waiting_then,
             'is_compensation_requested', compensation_requested_at IS NOT NULL,
             'is_paused', paused_at IS NOT NULL,
             'leased_until', leased_until > %(at)s, 'not_before', not_before > %(at)s,

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import takewhile
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from clock.now import Now
 from sagas import registry
 from sagas.decision import pending_compensations
 from sagas.definition import Saga
+from sagas.descriptions import FailureText
 from sagas.errors import UnknownSaga, UnknownStep
 from sagas.models import LIVE, Direction, Outcome, RunStatus, SagaRun, StepAttempt
 from sagas.queries.attempts import AttemptView, attempt_view
@@ -81,6 +83,18 @@ class PlannedStep:
     def has_failed(self) -> bool:
         """Whether the last error is undeclared: it does not count, and is retried without limit."""
         return self.last is not None and self.last.outcome == Outcome.FAILED
+
+    @property
+    def failure(self) -> FailureText | None:
+        """What staff read about the error of the last attempt; None without a declared failure."""
+        return self.last.failure if self.last else None
+
+    @property
+    def attempts_in_row(self) -> int:
+        """The number of attempts since its system has last said that the answer comes later."""
+        newest_first = reversed(self.attempts)
+        row = takewhile(lambda attempt: attempt.outcome != Outcome.PENDING, newest_first)
+        return sum(1 for _ in row)
 
     @property
     def error(self) -> str:

@@ -42,10 +42,11 @@ def pays_by_another_card(context: ScenarioContext, carts: Sequence[Cart]) -> lis
 
 
 def authenticates(context: ScenarioContext, carts: Sequence[Cart]) -> list[ShopOrder]:
-    """Complete the authentication of each payment at Stripe's sandbox."""
+    """Complete the authentication of each payment at Stripe's sandbox, and say that it is done."""
 
     def authenticate(order: ShopOrder) -> ShopOrder:
         context.required_stripe.authenticate(order.intent_to_authenticate)
+        context.shop.check_payment(order.id)
         return context.wait_for_end(order)
 
     return _when_waiting(context, carts, AUTHENTICATION, authenticate)

@@ -27,7 +27,7 @@ from sandbox.drive.provider_faults import FaultSpec
 from sandbox.drive.shop import Cart, ShopProduct
 
 CONFIRMED: Final = "confirmed"
-DECLINED: Final = "cancelled: payment_declined"
+NOT_AUTHENTICATED: Final = "cancelled: authentication_abandoned"
 SOLD_OUT: Final = "cancelled: out_of_stock"
 REJECTED: Final = "cancelled: review_rejected"
 NOT_REVIEWED: Final = "cancelled: not_reviewed"
@@ -169,7 +169,7 @@ def scenarios_in_which_time_passes(products: Mapping[str, ShopProduct]) -> list[
         Scenario(
             ABANDONED,
             _carts(shelves, 2, AUTHENTICATED_CARD),
-            {DECLINED: 2},
+            {NOT_AUTHENTICATED: 2},
             never_authenticates,
             needs_sandbox=True,
         ),

@@ -90,6 +90,10 @@ class Shop:
         body = {"payment_method": payment_method}
         self._api.request("POST", f"orders/{order_id}/payments", key=new_key(), body=body)
 
+    def check_payment(self, order_id: str) -> None:
+        """Say that the customer is back from their bank: the payment is looked at once."""
+        self._api.request("POST", f"orders/{order_id}/payments/check", body={})
+
     def get_order(self, order_id: str) -> ShopOrder:
         order = _order(self._api.request("GET", f"orders/{order_id}"))
         self._on_order(order)

@@ -77,6 +77,18 @@ def test_after_the_wait_a_request_is_allowed(storefront: Storefront, rates: dict
     assert (refused.status, passed.status) == (429, 200)
 
 
+def test_a_check_of_a_payment_counts_as_a_change(
+    storefront: Storefront, rates: dict[str, str]
+) -> None:
+    path = f"{ORDERS}/{storefront.order(cart(('MUG', 1))).order_id}/payments/check"
+    rates["changes"] = "1/minute"
+
+    first, second = (storefront.send("POST", path, {}) for _ in range(2))
+
+    assert first.status == 200
+    assert second.is_problem(429, "too-many-requests")
+
+
 def test_requests_are_counted_by_customer_and_kind(
     storefront: Storefront, stranger: Storefront, rates: dict[str, str]
 ) -> None:

@@ -15,6 +15,7 @@ from events.models import OutboxEvent
 from sagas import registry
 from sagas.batch import Rejection
 from sagas.definition import Saga
+from sagas.errors import UnknownWait
 from sagas.identifiers import new_id
 from sagas.models import RunStatus, SagaRun
 from sagas.services import lock_run, move_to_newest, request_compensation, start
@@ -296,3 +297,14 @@ def test_an_approval_without_a_run_is_decided() -> None:
 
     assert decide(approval).decided_now
     assert answer_of(other)[0] == "open"
+
+
+def test_an_approval_whose_wait_was_renamed_moves_neither_deadline(waiting: SagaRun) -> None:
+    approval = Approval.objects.get()
+    Approval.objects.update(wait="await_the_review")
+    before = all_rows()
+
+    with pytest.raises(UnknownWait, match="saga reviewed version 1 has no wait await_the_review"):
+        extend(approval.pk, approval.deadline + A_DAY, "olga")
+
+    assert all_rows() == before

@@ -19,16 +19,20 @@ from approvals import links
 from approvals.links import DecisionLink, new_link, read_link
 from approvals.models import Approval
 from approvals.services import expire, revoke_links
-from approvals.states import Decision
+from approvals.states import Decision, DefaultAction
+from money.amounts import format_amount
 from monitoring.redaction import redact
+from orders.models import Order
 from sagas.identifiers import new_id
 from tests.support.approval_helpers import QUESTION, REVIEW, answer_of, decide, open_approval
+from tests.support.clock import advance
 from tests.support.database import all_rows
 from tests.support.in_memory_broker import MessageQueue
 from tests.support.storefront_client import ApiResponse, Storefront, cart
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+MINUTE = timedelta(minutes=1)
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
@@ -68,9 +72,86 @@ def test_a_get_shows_the_question_and_decides_nothing(page: Client, approval: Ap
     text = text_of(response)
     assert text.startswith(QUESTION)
     assert f"Decide before {approval.deadline:%Y-%m-%d %H:%M} UTC." in text
-    assert "Without a decision it is rejected." in text
+    assert "Without a decision the order is cancelled." in text
+    assert "Approve: the order goes on." in text
+    assert "Reject: the order is cancelled. Money that is held for it is released." in text
     assert text.endswith("Approve Reject")
     assert all_rows() == before
+
+
+def test_the_page_shows_the_order_as_the_api_shows_it_to_the_shop(
+    page: Client, storefront: Storefront, messages: MessageQueue
+) -> None:
+    placed = storefront.order(cart(("MUG", 2), ("TEE", 1)) | {"reference": "R-1001"})
+    shown = Order.objects.get(pk=placed.order_id)
+
+    text = text_of(page.get(link_to(open_approval(placed.order_id))))
+
+    assert (
+        f"Order {placed.order_id} , the shop's number R-1001"
+        f" Total {format_amount(shown.total_minor, shown.currency)}"
+        f" Customer {storefront.customer.get_username()}"
+        f" Placed {shown.created_at:%Y-%m-%d %H:%M} UTC Items 2 x "
+    ) in text
+    lines = [f"{line.quantity} x {line.name} ({line.sku})" for line in shown.lines.all()]
+    assert " ".join(lines) in text
+    assert len(lines) == 2
+
+
+def test_the_page_of_an_order_of_a_guest_names_none(
+    page: Client, storefront: Storefront, messages: MessageQueue
+) -> None:
+    order_id = storefront.order(cart(("MUG", 1))).order_id
+    Order.objects.update(customer=None)
+
+    assert "Customer guest Placed" in text_of(page.get(link_to(open_approval(order_id))))
+
+
+@pytest.mark.parametrize(
+    ("default", "sentence"),
+    [
+        (DefaultAction.APPROVE, "Without a decision the order goes on."),
+        (DefaultAction.REJECT, "Without a decision the order is cancelled."),
+        (DefaultAction.ESCALATE, "After that the order waits on, and the shop's staff are called."),
+    ],
+)
+def test_the_page_says_what_happens_without_a_decision(
+    page: Client, approval: Approval, default: DefaultAction, sentence: str
+) -> None:
+    Approval.objects.update(default=default)
+
+    text = text_of(page.get(link_to(approval)))
+
+    assert f"UTC. {sentence} A decision is final." in text
+
+
+def test_past_its_deadline_the_page_says_that_the_order_still_waits(
+    page: Client, approval: Approval
+) -> None:
+    advance(timedelta(days=1, minutes=1))
+    due = Approval.objects.get().deadline
+
+    text = text_of(page.get(link_to(approval)))
+
+    assert f"It was to be decided before {due:%Y-%m-%d %H:%M} UTC; the order still waits." in text
+    assert "Decide before" not in text
+
+
+def test_the_page_says_until_when_the_link_works_and_names_a_clock_that_was_moved(
+    page: Client, approval: Approval
+) -> None:
+    path = link_to(approval, hours=2)
+    ends = timezone.now() + timedelta(hours=2)
+    works = {f"This link works until {at:%Y-%m-%d %H:%M} UTC." for at in (ends, ends - MINUTE)}
+
+    text = text_of(page.get(path))
+    assert [sentence for sentence in works if sentence in text] != []
+    assert "own clock" not in text
+
+    advance(timedelta(hours=3))
+    text = text_of(page.get(path))
+    assert [sentence for sentence in works if sentence in text] != []
+    assert "That is by the real time. Deadlines of orders are by this sandbox's own clock" in text
 
 
 def test_the_page_has_no_script_and_is_not_cached(page: Client, approval: Approval) -> None:

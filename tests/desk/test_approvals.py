@@ -13,10 +13,14 @@ from django.test import Client
 import approvals.services
 from approvals.models import Approval
 from approvals.services import expire
-from approvals.states import Decision
+from approvals.states import STATUS_OF, DecidedVia, Decision
+from desk.audit_timeline import TimelineEntry, audit_timeline
 from desk.models import OperatorAction
+from desk.order_detail import order_detail
+from money.amounts import format_amount
+from orders.models import Order
 from tests.support.approval_helpers import QUESTION, REVIEW, answer_of, decide, open_approval
-from tests.support.clock import database_time
+from tests.support.clock import advance, database_time
 from tests.support.database import all_rows
 from tests.support.desk_actions import (
     audit_rows,
@@ -85,7 +89,7 @@ def test_a_decision_is_recorded_with_its_comment_and_an_audit_row(
 ) -> None:
     answer = submit(desk, approval, decision, "Called them.")
 
-    assert messages_of(answer) == [f"{button}: The approval order_review is {status}."]
+    assert messages_of(answer) == [f"{button}: The order review is {status}."]
     assert answer.redirect_chain == [(f"{APPROVALS}{approval.pk}/change/", 302)]
     assert answer_of(approval) == (status, "grace", "desk", "Called them.")
     row = OperatorAction.objects.get()
@@ -95,7 +99,7 @@ def test_a_decision_is_recorded_with_its_comment_and_an_audit_row(
         "done",
         approval.subject_id,
         "Called them.",
-        f"The approval order_review is {status}.",
+        f"The order review is {status}.",
     )
     assert row.before == row.after == "placed, at reserve_stock"
     assert f"{decision}: done" in page_of(desk, approval.subject_id)
@@ -112,7 +116,7 @@ def test_the_confirmation_page_shows_the_question_and_decides_nothing(
     assert response.status_code == 200
     for text in (
         QUESTION,
-        f"{approval.deadline:%Y-%m-%d %H:%M:%S} UTC; without a decision: reject",
+        f"{approval.deadline:%Y-%m-%d %H:%M:%S} UTC; without a decision the order is cancelled",
         str(approval.subject_id),
         "placed, at reserve_stock",
         "A decision is final.",
@@ -129,7 +133,7 @@ def test_a_form_acts_once(desk: Client, approval: Approval) -> None:
     answers = [submit(desk, approval, "approve", token=token) for _ in range(3)]
 
     assert {tuple(messages_of(answer)) for answer in answers} == {
-        ("Approve: The approval order_review is approved.",)
+        ("Approve: The order review is approved.",)
     }
     assert audit_rows() == [("grace", "approve", "done")]
 
@@ -271,7 +275,7 @@ def test_an_approval_of_an_unknown_order_is_shown_and_cannot_be_decided(desk: Cl
 
 def test_the_page_has_buttons_while_it_is_open(desk: Client, approval: Approval) -> None:
     shown = page(desk, approval)
-    for text in (QUESTION, 'id="decide-approve"', 'id="decide-reject"', REVIEW):
+    for text in (QUESTION, 'id="decide-approve"', 'id="decide-reject"', "order review"):
         assert text in shown, text
 
     decide(approval, comment="Fine with us.")
@@ -279,6 +283,81 @@ def test_the_page_has_buttons_while_it_is_open(desk: Client, approval: Approval)
     shown = page(desk, approval)
     assert "Fine with us." in shown
     assert 'id="decide-' not in shown
+
+
+def test_both_pages_show_what_is_decided_and_what_happens_without_a_decision(
+    desk: Client, approval: Approval, order_id: UUID
+) -> None:
+    order = Order.objects.get(pk=order_id)
+    shown = [
+        format_amount(order.total_minor, order.currency),
+        order.customer.get_username() if order.customer else "",
+        *(f"{line.quantity} x {line.name} ({line.sku})" for line in order.lines.all()),
+        "without a decision the order is cancelled",
+    ]
+    assert len(shown) >= 4
+    for text in shown:
+        assert text in page(desk, approval), text
+        assert text in desk.get(url(approval, "approve")).content.decode(), text
+
+    advance(timedelta(days=2))
+
+    assert "was to be decided before, and the order still waits" in page(desk, approval)
+    confirmation = desk.get(url(approval, "approve")).content.decode()
+    assert f"Was to be decided before {approval.deadline:%Y-%m-%d %H:%M:%S} UTC" in confirmation
+
+
+@pytest.mark.parametrize("via", [DecidedVia.API, DecidedVia.LINK, DecidedVia.DESK])
+@pytest.mark.parametrize("decision", Decision)
+def test_the_orders_page_says_who_decided_what_by_which_way_and_why(
+    desk: Client, approval: Approval, order_id: UUID, via: DecidedVia, decision: Decision
+) -> None:
+    approvals.services.decide(
+        approval.pk, decision, actor="Anna, link by grace", via=via, comment="We know them."
+    )
+    approval.refresh_from_db()
+    assert approval.decided_at is not None
+
+    [entry] = approval_entries(order_id)
+
+    assert entry == TimelineEntry(
+        approval.decided_at,
+        "approval",
+        f"order review: {STATUS_OF[decision]}",
+        "We know them.",
+        actor="Anna, link by grace",
+        tone={"approve": "good", "reject": "bad"}[decision],
+        data=[
+            ("by way of", str(via)),
+            ("its deadline", f"{approval.deadline:%Y-%m-%d %H:%M:%S}"),
+        ],
+    )
+    shown = page_of(desk, order_id)
+    for text in (entry.title, entry.detail, f"by {entry.actor}", f"<dd>{via}</dd>"):
+        assert text in shown, text
+    assert "Decide: " not in shown
+
+
+def test_the_orders_page_says_that_an_approval_has_expired(
+    desk: Client, approval: Approval, order_id: UUID
+) -> None:
+    assert approval_entries(order_id) == []
+    expire([order_id], REVIEW, comment="no decision in time")
+
+    [entry] = approval_entries(order_id)
+
+    assert (entry.title, entry.detail, entry.actor, entry.tone) == (
+        "order review: expired",
+        "no decision in time",
+        "",
+        "warn",
+    )
+    assert entry.data[0] == ("by way of", "deadline")
+
+
+def approval_entries(order_id: UUID) -> list[TimelineEntry]:
+    entries = audit_timeline(order_detail(order_id))
+    return [entry for entry in entries if entry.kind == "approval"]
 
 
 def test_the_list_is_filtered_by_state_with_the_next_deadline_first(

@@ -50,9 +50,13 @@ def test_it_lists_open_approvals(approval: Approval) -> None:
     before = all_rows()
 
     until = f"{approval.deadline:%Y-%m-%d %H:%M:%S} UTC"
+    due = f"until {until}  then reject"
     assert run("list") == [
-        f"{approval.pk}  order {approval.subject_id}  until {until}  order_review"
+        f"{approval.pk}  order {approval.subject_id}  {due}  order review: {QUESTION}"
     ]
+    Approval.objects.filter(pk=approval.pk).update(question="Two\n lines?")
+    assert run("list")[0].endswith("  order review: Two lines?")
+    Approval.objects.filter(pk=approval.pk).update(question=QUESTION)
     assert [line.split()[0] for line in run("list", "--status", "approved")] == [str(decided.pk)]
     assert run("list", "--status", "expired") == ["No approval is expired."]
     assert all_rows() == before
@@ -60,10 +64,12 @@ def test_it_lists_open_approvals(approval: Approval) -> None:
 
 def test_it_shows_an_approval_and_its_decision(approval: Approval) -> None:
     shown = [
-        f"approval {approval.pk}: order_review, open",
+        f"approval {approval.pk}: order review, open",
         f"order    {approval.subject_id}",
+        "         10.00 EUR, for alice",
+        "         1 x Mug (MUG)",
         f"question {QUESTION}",
-        f"deadline {approval.deadline:%Y-%m-%d %H:%M:%S} UTC; without a decision: reject",
+        f"deadline {approval.deadline:%Y-%m-%d %H:%M:%S} UTC; without a decision the order is cancelled",
     ]
     assert run("show", approval.pk) == shown
 
@@ -71,7 +77,7 @@ def test_it_shows_an_approval_and_its_decision(approval: Approval) -> None:
 
     at = Approval.objects.get().decided_at
     assert run("show", approval.pk) == [
-        f"approval {approval.pk}: order_review, approved",
+        f"approval {approval.pk}: order review, approved",
         *shown[1:],
         f"decided  It was approved by grace at {at:%Y-%m-%d %H:%M:%S} UTC. A decision is final.",
         "comment  Fine.",
@@ -85,7 +91,7 @@ def test_a_decision_is_audited_like_one_at_the_desk(
     lines = run(decision, approval.pk, "--comment", "Called them.")
 
     assert lines == [
-        f"The approval order_review is {status}.",
+        f"The order review is {status}.",
         f"order {approval.subject_id}, by shell:alice",
     ]
     assert answer_of(approval) == (status, "shell:alice", "desk", "Called them.")

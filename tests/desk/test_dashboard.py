@@ -16,6 +16,7 @@ from desk.dashboard import figures
 from desk.dashboard_queries import StepFailures, WaitRow, dashboard_data
 from invariants.models import ReconciliationBreak
 from monitoring.heartbeats import record
+from orders.models import Order
 from orders.states import OrderStatus
 from sagas.models import SagaRun, StepAttempt
 from sagas.pause_reasons import PauseReason
@@ -216,6 +217,26 @@ def test_the_dashboard_counts_what_runs_wait_for_once_a_minute(
     assert '/admin/sagas/sagarun/?waits_for=await_review">an approval of the order' in page
     assert "/admin/sagas/sagarun/?waits_for=overdue" in page
     assert "3 h" in page
+
+
+def test_orders_that_only_wait_are_not_said_to_be_ended(
+    desk: Client, shop: dict[str, UUID]
+) -> None:
+    def text() -> str:
+        return desk.get("/admin/figures/").content.decode()
+
+    assert "Oldest unfinished" in text()
+    since = now()
+    SagaRun.objects.filter(subject_id=shop["flagged"]).update(
+        waits_for="await_review", waiting_since=since, waiting_until=since + timedelta(hours=1)
+    )
+    assert "<p>1 order has not ended: it waits.</p>" in text()
+
+    Order.objects.filter(pk=shop["cancelled"]).update(status="cancelling")
+    assert "<p>2 orders have not ended: all of them wait.</p>" in text()
+
+    Order.objects.update(status="confirmed")
+    assert "<p>No order is in progress.</p>" in text()
 
 
 def test_polling_does_not_extend_the_session(desk: Client) -> None:

@@ -15,9 +15,11 @@ from django.utils import timezone
 from desk.step_names import system_name
 from invariants.models import ReconciliationBreak
 from orders.models import Order
+from orders.payment_failures import PAYMENT_FAILURES
 from orders.saga import CHECKOUT
 from orders.services import cancel_order
 from orders.steps import authorize_payment
+from payments.errors import AccessDenied
 from payments.models import Payment
 from sagas.definition import Step
 from sagas.models import SagaRun, StepAttempt
@@ -138,7 +140,23 @@ def test_the_last_attempt_is_marked(desk: Client, waiting: UUID) -> None:
     )
 
 
-def test_an_undeclared_error_is_retried_without_limit(desk: Client, waiting: UUID) -> None:
+REFUSED_KEY = PAYMENT_FAILURES[AccessDenied]
+
+
+@pytest.mark.parametrize(
+    ("error", "to_do", "outcome"),
+    [
+        ("TypeError", "", "failed with an error that the step does not declare"),
+        (
+            "AccessDenied",
+            f" {REFUSED_KEY.happened} {REFUSED_KEY.remedy} The runbook is {REFUSED_KEY.runbook}.",
+            "failed, staff must act",
+        ),
+    ],
+)
+def test_an_error_that_lasts_is_retried_without_limit(
+    desk: Client, waiting: UUID, error: str, to_do: str, outcome: str
+) -> None:
     run = run_of(waiting)
     SagaRun.objects.filter(pk=run.pk).update(
         step="authorize_payment", attempt_count=2, retry_count=0
@@ -151,7 +169,7 @@ def test_an_undeclared_error_is_retried_without_limit(desk: Client, waiting: UUI
             number=fence,
             fence=1000 + fence,
             outcome="failed",
-            error="AccessDenied",
+            error=error,
             ended_at=timezone.now(),
         )
 
@@ -160,9 +178,9 @@ def test_an_undeclared_error_is_retried_without_limit(desk: Client, waiting: UUI
     assert sentence(page) == (
         "Tries payment authorization as soon as a worker takes it, attempt 3;"
         " the last attempt failed with an error, so it is retried until the error is corrected or the"
-        " order is cancelled."
+        f" order is cancelled.{to_do}"
     )
-    assert "The service refuses our key or our account: an operator must correct the key." in page
+    assert f"payment authorization: {outcome}, 2 times" in page
 
 
 def test_a_call_in_progress_is_shown(desk: Client, waiting: UUID) -> None:
@@ -316,7 +334,7 @@ def test_the_number_of_statements_does_not_grow_with_the_timeline(
     with CaptureQueriesContext(connection) as long:
         page = page_of(desk, confirmed)
 
-    assert "payment capture: not done yet, attempt 299" in page
+    assert "payment capture: not done yet, 200 times" in page
     assert len(long) < 15, [query["sql"][:200] for query in long]
     assert len(long) == len(short)
 

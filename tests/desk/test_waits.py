@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from html import unescape
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,15 +13,19 @@ from django.test import Client
 from pytest_django import Settings
 
 from approvals.models import Approval
-from approvals.services import decide
+from approvals.services import OpenApprovals, count_open, decide
 from approvals.states import DecidedVia, Decision
 from clock.now import now
 from desk import permissions, wait_actions
 from desk.actions import ActionRequest
+from desk.dashboard_queries import dashboard_data
 from desk.models import ActionKind, OperatorAction
 from orders.models import Order
 from orders.services import cancel_order
+from payments.models import Payment
+from payments.providers.stripe.provider import StripeProvider
 from sagas.models import SagaRun, SentSignal, StepAttempt
+from sagas.queries.recent_waits import recent_waits
 from sagas.sweep import sweep
 from sandbox.stripe_process import SandboxServer
 from tests.support.clock import advance
@@ -185,8 +189,6 @@ def test_the_page_says_when_a_pending_call_is_made_again(desk: Client, declined:
         "Waits for another payment by the customer, since T, until T; then the order is cancelled."
         " The call is made again at T."
     )
-    assert "payment authorization: accepted: the answer comes later" in page
-    assert "next call at" in page
     assert "waits until" in nodes(page)["payment authorization"]
 
 
@@ -217,7 +219,7 @@ def test_a_wait_that_a_cancellation_ends_reads_as_no_longer_needed(
         StepAttempt.objects.get(step="await_review", direction="forward").outcome == "interrupted"
     )
     assert "order review: no longer needed: the run compensates" in page
-    assert "waited since" in page
+    assert "order review: waited for an approval of the order" in page
 
 
 def test_a_compensation_that_waits_says_so(desk: Client, refunding: UUID) -> None:
@@ -273,6 +275,105 @@ def test_a_wait_without_an_approval_is_extended(
     sweep()
     messages.deliver_all()
     assert Order.objects.get().status == "placed"
+
+
+def authorized_until() -> datetime:
+    authorized_at = Payment.objects.get().authorized_at
+    assert authorized_at is not None
+    return authorized_at + 7 * A_DAY
+
+
+def test_the_form_says_until_when_the_payment_is_authorized(desk: Client, reviewed: UUID) -> None:
+    form = desk.get(f"{ORDERS}{reviewed}/extend/").content.decode()
+
+    assert (
+        f"The payment is authorized until {authorized_until():%Y-%m-%d %H:%M} UTC."
+        " Most banks release the money then" in form
+    )
+    assert "Wait longer than the payment is authorized" in form
+
+
+def test_a_deadline_past_the_authorization_needs_a_tick(desk: Client, reviewed: UUID) -> None:
+    until = SagaRun.objects.get().waiting_until
+
+    page = extended(desk, reviewed, 8)
+
+    assert page.status_code == 400
+    assert (
+        "How long from now: The payment is authorized until"
+        f" {authorized_until():%Y-%m-%d %H:%M} UTC. Choose a shorter time, or tick the box below."
+    ) in page.content.decode()
+    assert SagaRun.objects.get().waiting_until == until
+    assert audit_rows() == []
+
+    extended(desk, reviewed, 8, **{"payload-beyond": "on"})
+
+    moved = SagaRun.objects.get().waiting_until
+    assert moved is not None
+    assert moved > authorized_until()
+    assert audit_rows() == [("grace", "extend", "done")]
+
+
+def test_a_deadline_before_the_end_of_the_authorization_needs_no_tick(
+    desk: Client, reviewed: UUID
+) -> None:
+    extended(desk, reviewed, 6)
+
+    assert audit_rows() == [("grace", "extend", "done")]
+
+
+def test_without_an_authorization_there_is_no_warning(desk: Client, declined: UUID) -> None:
+    assert "authorized" not in desk.get(f"{ORDERS}{declined}/extend/").content.decode()
+
+    extended(desk, declined, 30)
+
+    assert audit_rows() == [("grace", "extend", "done")]
+
+
+def test_a_provider_that_does_not_say_how_long_it_authorizes_gets_no_warning(
+    desk: Client, reviewed: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StripeProvider, "authorization_time", None)
+
+    assert "authorized until" not in desk.get(f"{ORDERS}{reviewed}/extend/").content.decode()
+    extended(desk, reviewed, 30)
+
+    assert audit_rows() == [("grace", "extend", "done")]
+
+
+def test_a_missing_reason_is_named(desk: Client, reviewed: UUID) -> None:
+    page = extended(desk, reviewed, 3, reason=" ")
+
+    assert page.status_code == 400
+    assert "Reason: This field is required." in page.content.decode()
+    assert audit_rows() == []
+
+
+def test_an_approval_of_a_renamed_wait_keeps_both_deadlines(desk: Client, reviewed: UUID) -> None:
+    until = SagaRun.objects.get().waiting_until
+    Approval.objects.update(wait="await_approval")
+
+    page = extended(desk, reviewed, 3)
+
+    [message] = messages_of(page)
+    assert message == (
+        "Extend the deadline was refused: An open approval of the order names another wait (saga"
+        " checkout version 1 has no wait await_approval). Decide it instead."
+    )
+    assert {SagaRun.objects.get().waiting_until, Approval.objects.get().deadline} == {until}
+    assert audit_rows() == [("grace", "extend", "refused")]
+
+
+def test_an_approval_of_another_wait_of_the_order_keeps_its_deadline(
+    desk: Client, reviewed: UUID
+) -> None:
+    deadline = Approval.objects.get().deadline
+    Approval.objects.update(wait="authorize_payment")
+
+    extended(desk, reviewed, 3)
+
+    assert audit_rows() == [("grace", "extend", "done")]
+    assert Approval.objects.get().deadline == deadline
 
 
 def test_a_deadline_is_never_moved_to_an_earlier_time(desk: Client, reviewed: UUID) -> None:
@@ -461,6 +562,39 @@ def test_the_list_of_runs_filters_by_what_they_wait_for(
     run = SagaRun.objects.get(waits_for="await_review")
     assert f"{run.waiting_until:%Y-%m-%d %H:%M:%S}" in page
     assert "an approval of the order" in page
+
+
+def test_an_order_past_its_deadline_counts_as_such_everywhere_also_with_a_later_deadline(
+    desk: Client, messages: MessageQueue, settings: Settings, request: pytest.FixtureRequest
+) -> None:
+    settings.REVIEW_DEFAULT = "escalate"
+    order_id: UUID = request.getfixturevalue("reviewed")
+    advance(A_DAY)
+    sweep()
+    messages.deliver_all()
+    recent_waits.forget()
+
+    until = SagaRun.objects.get().waiting_until
+    assert until is not None
+    assert until > now()
+    assert listed_runs(desk, "?waits_for=overdue") == [order_id]
+    [row] = dashboard_data().waits
+    assert (row.code, row.runs, row.overdue) == ("await_review", 1, 1)
+    assert count_open() == OpenApprovals(open=1, past_deadline=1)
+    page = page_of(desk, order_id)
+    assert (
+        "Past its deadline, it still waits for an approval of the order."
+        " Decide it, extend the deadline, or cancel the order." in page
+    )
+    assert "; then the shop is reminded. An earlier deadline has passed." in page
+
+    extended(desk, order_id, 3)
+    recent_waits.forget()
+
+    assert listed_runs(desk, "?waits_for=overdue") == []
+    assert [row.overdue for row in dashboard_data().waits] == [0]
+    assert count_open() == OpenApprovals(open=1, past_deadline=0)
+    assert "deadline has passed" not in page_of(desk, order_id)
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from uuid import UUID
 import pytest
 from django.db import connection, transaction
 from django.db.utils import InternalError
+from pytest_django import Settings
 
-from clock.now import Now
+from clock.now import Now, now
 from invariants import checking
 from invariants.catalogue import INVARIANTS
 from invariants.checking import CheckReport, LeftOut, OrderScope, Strictness, check
@@ -17,8 +18,9 @@ from orders.models import Order
 from orders.states import OrderStatus
 from payments.provider_reconciliation import read_providers
 from sagas.models import SagaRun
+from sagas.services import move_deadline
 from sandbox.procfile import ROOT
-from tests.support.clock import DATES, backdate
+from tests.support.clock import DATES, advance, backdate
 from tests.support.database import all_rows
 from tests.support.interrupted_reads import read_while
 from tests.support.shop import Shop
@@ -272,9 +274,26 @@ def test_a_safety_check_leaves_out_lateness(shop: Shop) -> None:
     report = check_with_reading(Strictness.SAFETY_ONLY)
 
     late = {invariant.code for invariant in INVARIANTS if invariant.time_limit}
-    assert late == {"M8", "T6", "T8", "T9", "R4"}
+    assert late == {"M8", "M13", "T6", "T8", "T9", "R4"}
     assert late.isdisjoint(report.checked_codes)
     assert report.left_out == dict.fromkeys(late, LeftOut.LATENESS)
+
+
+def test_a_payment_is_not_unknown_while_its_order_waits_for_its_customer(
+    shop: Shop, settings: Settings
+) -> None:
+    settings.PAYMENT_GRACE = timedelta(minutes=15)
+    order = shop.place("pm_card_authenticationRequired")
+    shop.messages.deliver_all()
+    move_deadline(order.pk, "authentication_required", now() + timedelta(days=1))
+    advance(timedelta(minutes=20))
+
+    def late() -> list[str]:
+        return [finding.code for finding in check_with_reading(Strictness.ON_TIME).findings]
+
+    assert "M8" not in late()
+    SagaRun.objects.update(waits_for="", waiting_since=None, waiting_until=None)
+    assert "M8" in late()
 
 
 def test_a_full_check_leaves_nothing_out(shop: Shop) -> None:
@@ -293,9 +312,11 @@ def test_the_documentation_lists_every_invariant() -> None:
 
 
 def time_limit(invariant: Invariant) -> str:
-    return (
-        f"{invariant.time_limit // timedelta(minutes=1)} min" if invariant.time_limit else "at once"
-    )
+    if not invariant.time_limit:
+        return "at once"
+    if days := invariant.time_limit // timedelta(days=1):
+        return f"{days} days"
+    return f"{invariant.time_limit // timedelta(minutes=1)} min"
 
 
 def how(invariant: Invariant) -> str:

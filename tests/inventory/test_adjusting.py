@@ -8,10 +8,10 @@ from django.db import transaction
 
 from inventory import services
 from inventory.errors import BelowReserved
-from inventory.models import MovementKind, StockEntry, StockLevel, StockMovement
+from inventory.models import MovementKind, Product, StockEntry, StockLevel, StockMovement
 from inventory.services import ManualEntry
 from sagas.identifiers import new_id
-from tests.support.shop import Shelf
+from tests.support.shop import NOTE, Shelf
 from tests.support.threads import run_at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -81,3 +81,28 @@ def test_received_goods_record_the_staff_member(level: StockLevel) -> None:
 
     assert quantities(level) == (13, 4)
     assert StockEntry.objects.get().movement.kind == MovementKind.RECEIPT
+
+
+def test_the_stock_of_tests_is_what_receiving_goods_writes(shelf: Shelf) -> None:
+    shelf.put("MUG", 7, price_minor=900)
+    product = Product.objects.get()
+    level = StockLevel.objects.create(
+        product=Product.objects.create(sku="TEE", name="Tee", price_minor=900),
+        warehouse=StockLevel.objects.get().warehouse,
+    )
+    services.receive(level, 7, NOTE)
+
+    assert (product.name, product.price_minor, product.is_withdrawn) == ("Mug", 900, False)
+    levels = StockLevel.objects.values_list("on_hand", "reserved")
+    assert list(levels) == [(7, 0)] * 2
+    movements = StockMovement.objects.values_list("kind", "quantity", "line_id", "note")
+    assert list(movements) == [(MovementKind.RECEIPT, 7, None, NOTE)] * 2
+    assert all(movement.at is not None for movement in StockMovement.objects.all())
+
+
+def test_a_second_warehouse_of_tests_has_the_same_product(shelf: Shelf) -> None:
+    shelf.put("MUG", 1)
+    level = Shelf("second").put("MUG", 2)
+
+    assert Product.objects.count() == 1
+    assert (level.on_hand, level.warehouse.code) == (2, "second")

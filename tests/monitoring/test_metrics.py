@@ -223,6 +223,11 @@ def test_waiting_runs_are_counted_once_a_minute(gauges: Gauges, storefront: Stor
     waiting.update(waiting_until=since + timedelta(hours=1))
     recent_waits.forget()
     assert (gauges("runs_waiting", **labels), gauges("runs_waiting_overdue", **labels)) == (1, 1)
+
+    later = timezone.now() + timedelta(hours=1)
+    waiting.update(waiting_until=later, needs_attention=True, escalations=1)
+    recent_waits.forget()
+    assert (gauges("runs_waiting", **labels), gauges("runs_waiting_overdue", **labels)) == (1, 1)
     assert gauges("runs_waiting", waits_for="another_payment_needed") == 0
 
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.db.models import F
+from pytest_django import Settings
 
 from monitoring.system_health import WINDOW, SystemHealth, system_health
 from orders.steps import PAYMENT_PROVIDER
@@ -48,6 +49,23 @@ def test_done_and_rejected_count_as_answered(
         found.last_answer_at
         == StepAttempt.objects.filter(step="authorize_payment").latest("started_at").started_at
     )
+
+
+def test_an_answer_that_comes_later_counts_as_answered(
+    storefront: Storefront,
+    sandbox_stripe: SandboxServer,
+    messages: MessageQueue,
+    settings: Settings,
+) -> None:
+    settings.PAYMENT_GRACE = timedelta(minutes=15)
+    storefront.order(cart(("MUG", 1), payment_method="pm_card_chargeDeclined"))
+    messages.deliver(messages.take())
+
+    found = payment_provider_health()
+
+    assert found.outcomes == {"pending": 1}
+    assert found.answered_share == 1
+    assert found.last_answer_at == StepAttempt.objects.get(outcome="pending").started_at
 
 
 def test_calls_without_an_answer_lower_the_answered_share(

@@ -1,7 +1,9 @@
 """The server-sent events of one order."""
 
 import json
+import re
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import partial
 from itertools import count, islice
 from types import SimpleNamespace
@@ -213,6 +215,62 @@ def test_a_reconnecting_client_that_missed_nothing_gets_no_event(
     blocks = list(read(storefront.open_stream(path, **{"Last-Event-ID": "0"})))
 
     assert events_of(blocks) == []
+
+
+@pytest.fixture
+def waiting(
+    storefront: Storefront,
+    sandbox_stripe: SandboxServer,
+    messages: MessageQueue,
+    settings: Settings,
+) -> str:
+    """The path of the events of an order that waits for another payment."""
+    settings.PAYMENT_GRACE = timedelta(minutes=15)
+    placed = storefront.order(cart(("MUG", 1), payment_method=DECLINED))
+    messages.deliver_all()
+    return f"{ORDERS}/{placed.order_id}/events"
+
+
+DECLINED = "pm_card_chargeDeclinedInsufficientFunds"
+
+
+@pytest.mark.usefixtures("fast_clock")
+def test_a_wait_has_an_id_of_its_own_and_is_sent_once(storefront: Storefront, waiting: str) -> None:
+    blocks = list(read(storefront.open_stream(waiting)))
+    (_, placed), (wait_id, event) = events_of(blocks)
+
+    reconnected = list(read(storefront.open_stream(waiting, **{"Last-Event-ID": str(wait_id)})))
+    after_status = list(read(storefront.open_stream(waiting, **{"Last-Event-ID": "0"})))
+
+    assert (placed, event) == ("placed", "waiting")
+    assert re.fullmatch("0w[0-9a-f]{8}", str(wait_id))
+    data = next(json.loads(block["data"]) for block in blocks if block.get("event") == "waiting")
+    assert data["waiting_for"]["code"] == "another_payment_needed"
+    assert events_of(reconnected) == []
+    assert events_of(after_status) == [(wait_id, "waiting")]
+    assert {"waiting", "placed"} <= documented_events()
+
+
+@pytest.mark.usefixtures("long_waits")
+def test_a_stream_says_when_an_order_no_longer_waits_and_waits_again(
+    storefront: Storefront, waiting: str, messages: MessageQueue
+) -> None:
+    stream = storefront.open_stream(waiting)
+    _retry, _placed, first = next_blocks(stream, 3)
+    path = waiting.removesuffix("/events")
+
+    body = {"payment_method": DECLINED}
+    storefront.send("POST", f"{path}/payments", body, {"Idempotency-Key": "1"})
+    [being_paid] = next_blocks(stream, 1)
+    messages.deliver_all()
+    [second] = next_blocks(stream, 1)
+    stream.close()
+
+    assert [block["event"] for block in (first, being_paid, second)] == ["waiting"] * 3
+    waits = [json.loads(block["data"])["waiting_for"] for block in (first, being_paid, second)]
+    assert waits == [waits[0], None, waits[0]]
+    assert being_paid["id"] == "0w00000000"
+    assert len({block["id"] for block in (first, being_paid, second)}) == 3
 
 
 def test_a_guest_link_opens_a_stream_without_headers(

@@ -7,6 +7,7 @@ import pytest
 from events.models import OutboxEvent
 from inventory.models import Product
 from orders.models import IdempotencyRecord, Order, OrderTransition
+from payments.models import Payment
 from sagas.models import SagaRun
 from sandbox.stripe_process import SandboxServer
 from tests.support.database import all_rows
@@ -42,6 +43,10 @@ def test_placing_an_order_returns_it_as_placed(
         "next_action": None,
         "payment": {
             "status": "not_started",
+            "id": None,
+            "number": 0,
+            "payment_method": None,
+            "decline": None,
             "authorized_minor": 0,
             "captured_minor": 0,
             "refunded_minor": 0,
@@ -55,6 +60,7 @@ def test_placing_an_order_returns_it_as_placed(
             "events": f"{ORDERS}/{order.pk}/events",
             "cancel": f"{ORDERS}/{order.pk}/cancel",
             "pay": None,
+            "check": None,
         },
         "items": [
             {"sku": "TEE", "name": "Tee", "quantity": 2, "unit_price_minor": 2500},
@@ -141,6 +147,10 @@ def test_reading_an_order_shows_its_progress(
         "updated_at": confirmed.at.isoformat().replace("+00:00", "Z"),
         "payment": {
             "status": "captured",
+            "id": str(Payment.objects.get().pk),
+            "number": 1,
+            "payment_method": "pm_card_visa",
+            "decline": None,
             "authorized_minor": 1000,
             "captured_minor": 1000,
             "refunded_minor": 0,

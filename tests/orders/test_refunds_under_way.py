@@ -8,10 +8,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 from pytest_django import Settings
 
+from invariants.checking import Strictness, check
 from inventory.models import StockLevel
 from monitoring.database_metrics import DatabaseMetrics
 from orders.models import Order
 from payments.models import Payment, Refund
+from payments.provider_reconciliation import read_providers
 from payments.states import PaymentStatus
 from sagas.models import RunStatus, SagaRun, StepAttempt
 from sagas.services import nudge
@@ -22,7 +24,7 @@ from tests.support.in_memory_broker import MessageQueue, delivering_in_backgroun
 from tests.support.in_memory_provider.provider import AUTHENTICATING_DEBIT, CARD, PROVIDER
 from tests.support.ledger_checks import assert_ledgers_agree
 from tests.support.storefront_client import ORDERS, Storefront, cart
-from tests.support.stripe_calls import last_call_number
+from tests.support.stripe_calls import call_options, last_call_number, provider
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -144,9 +146,14 @@ def test_a_cancelled_order_waits_for_its_refund(alice: Customer) -> None:
 def test_the_timeline_says_that_the_refund_is_under_way(alice: Customer) -> None:
     entries = alice.storefront.get(f"{ORDERS}/{alice.order_id}/timeline").body["entries"]
 
-    assert "Returning the money: waiting for your refund, which takes up to ten working days." in [
-        entry["message"] for entry in entries
-    ]
+    # One entry, although two compensations may wait for the same refund.
+    [waiting] = [entry for entry in entries if entry["code"].endswith("_payment.pending")]
+    assert waiting["message"] == (
+        "Waiting for your refund, which takes up to ten working days."
+        " Otherwise the shop looks into it."
+    )
+    assert waiting["until"] == alice.deliver()["waiting_for"]["until"]
+    assert not [entry for entry in entries if entry["code"] == "void_authorization.pending"]
 
 
 def test_an_order_is_cancelled_when_its_refund_has_arrived(alice: Customer) -> None:
@@ -208,8 +215,14 @@ def test_staff_are_called_when_a_refund_is_late(alice: Customer) -> None:
 
     run = alice.run
     assert (order["status"], order["waiting_for"]["code"]) == ("cancelling", "refund_pending")
+    assert order["waiting_for"]["message"] == (
+        "We are waiting for your refund. It takes longer than usual, and the shop is looking into it."
+    )
     assert alice.is_flagged()
-    assert run.attention_reason.endswith("_payment: waits past its deadline")
+    assert run.attention_reason == (
+        "Past its deadline, it still waits for the refund to arrive, which takes up to ten working"
+        " days. Ask the payment provider where it is."
+    )
     assert run.waiting_until is not None
     assert timedelta() <= run.waiting_until - EXTENSION - until < timedelta(minutes=1)
 
@@ -237,6 +250,70 @@ def test_a_refund_that_fails_is_no_longer_waited_for(alice: Customer) -> None:
     assert alice.is_flagged()
     last = StepAttempt.objects.latest("ended_at")
     assert (last.outcome, last.error) == ("failed", "RefundFailed")
+
+
+def broken(alice: Customer, strictness: Strictness = Strictness.ON_TIME) -> set[str]:
+    """Return the codes of the invariants that the order breaks, compared with Stripe."""
+    report = check(reading=read_providers(), grace=timedelta(), strictness=strictness)
+    assert {finding.subject for finding in report.findings} <= {str(alice.order_id)}
+    return {finding.code for finding in report.findings}
+
+
+def test_a_failed_refund_breaks_no_invariant_while_staff_have_time_for_it(alice: Customer) -> None:
+    alice.stripe.settle_refund(alice.refund, "fail")
+    alice.look()
+    assert broken(alice) == set()
+    assert {"T6", "M13"} <= broken(alice, Strictness.AT_REST)
+
+    play(database_time() + timedelta(hours=1), alice.messages)
+    assert alice.is_flagged()
+    assert broken(alice) == set()
+
+    SagaRun.objects.update(needs_attention=False, attention_reason="")
+    assert broken(alice) == {"T6"}
+
+    alice.look()
+    assert alice.is_flagged()
+    advance(timedelta(days=3))
+    alice.look()
+    assert broken(alice) == {"M13"}
+
+
+def test_a_refund_in_the_providers_dashboard_ends_a_failed_one(alice: Customer) -> None:
+    alice.stripe.settle_refund(alice.refund, "fail")
+    alice.look()
+    payment = Payment.objects.get()
+    second = provider.create_refund(
+        str(payment.provider_payment_id),
+        amount_minor=payment.amount_minor,
+        currency=payment.currency,
+        metadata={},
+        **call_options(),
+    )
+
+    assert alice.look()["status"] == "cancelling"  # the second one is still on its way
+    alice.stripe.settle_refund(second.id, "succeed")
+    assert alice.look()["status"] == "cancelled"
+    assert broken(alice, Strictness.AT_REST) == set()
+
+
+def test_a_customer_whose_refund_failed_reads_that_the_shop_looks_into_it(alice: Customer) -> None:
+    alice.stripe.settle_refund(alice.refund, "fail")
+    while not alice.is_flagged():
+        order = alice.look()
+    entries = alice.storefront.get(f"{ORDERS}/{alice.order_id}/timeline").body["entries"]
+
+    assert order["waiting_for"] == {
+        "code": "shop_attention",
+        "message": "This takes longer than usual: the shop is looking into your order.",
+        "since": None,
+        "until": None,
+    }
+    [failed] = [entry for entry in entries if entry["code"].endswith(".failed")]
+    assert failed["message"] == (
+        "Your money could not be returned yet: the shop is looking into it."
+    )
+    assert not [entry for entry in entries if "try again" in entry["message"]]
 
 
 def test_a_refund_under_way_outlasts_an_outage(alice: Customer) -> None:

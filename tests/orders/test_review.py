@@ -1,11 +1,13 @@
 """Orders that staff review before their money is taken."""
 
-from dataclasses import replace
+import runpy
 from datetime import timedelta
+from importlib import import_module
 from uuid import UUID
 
 import pytest
-from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
 from django.db.models import F
 from pytest_django import Settings
 
@@ -14,14 +16,17 @@ from approvals.models import Approval
 from approvals.states import ApprovalStatus, DecidedVia, Decision, DefaultAction
 from invariants.checking import Strictness, check
 from inventory.models import StockLevel
+from orders import review
+from orders.customer_timeline import customer_timelines
 from orders.models import Order
-from orders.review import await_review
+from payments.history import payments_of
 from payments.models import Payment
 from payments.provider_reconciliation import read_providers
 from payments.states import PaymentStatus
 from sagas.models import SagaRun
+from sagas.queries.runs import runs_of
+from sagas.queries.waits import annotated_wait, waits_of
 from sagas.sweep import sweep
-from sagas.work import Escalate, Overdue, Proceed, Wait
 from tests.support.clock import advance
 from tests.support.ledger_checks import assert_ledgers_agree
 from tests.support.provider_ledger import money_of
@@ -72,7 +77,7 @@ def test_a_large_order_waits_with_its_money_held_and_not_taken(shop: Shop, large
         "order_review",
         "await_review",
     )
-    assert approval.question == "The total is above 40.00 EUR."
+    assert approval.question == "Approve this order? The total is above 40.00 EUR."
     assert run.waiting_until is not None
     assert run.waiting_since is not None
     assert run.waiting_until - run.waiting_since == A_DAY
@@ -82,6 +87,52 @@ def test_a_large_order_waits_with_its_money_held_and_not_taken(shop: Shop, large
 def test_a_check_of_the_ledgers_names_what_an_order_waits_for(shop: Shop, large: Order) -> None:
     with pytest.raises(AssertionError, match=f"checkout of {large.pk} at await_review waits for"):
         assert_ledgers_agree(shop.sandbox_stripe)
+
+
+def timeline(order: Order) -> list[tuple[str, str, bool]]:
+    """Return the customer's entries of the review: code, message, and whether it has a deadline."""
+    [read] = Order.objects.with_progress().filter(pk=order.pk)
+    return [
+        (entry.code, entry.message, entry.until is not None)
+        for entry in customer_timelines([read], payments_of([read.pk]))[read.pk]
+        if entry.code.startswith("await_review")
+    ]
+
+
+WAITED = (
+    "await_review.pending",
+    "Waiting for the shop to review your order. Otherwise the order is cancelled.",
+)
+
+
+@pytest.mark.parametrize(
+    ("decision", "end"),
+    [
+        (Decision.APPROVE, ("await_review.done", "Reviewing your order: done.")),
+        (Decision.REJECT, ("await_review.rejected", "The shop did not accept this order.")),
+        (None, ("await_review.rejected", "The shop did not review this order in time.")),
+    ],
+)
+def test_the_timeline_says_when_the_review_began_and_how_it_ended(
+    shop: Shop, large: Order, decision: Decision | None, end: tuple[str, str]
+) -> None:
+    assert timeline(large) == [(*WAITED, True)]
+
+    if decision is None:
+        advance(A_DAY)
+        sweep()
+    else:
+        decide(decision, "a known fraudster")
+    ended(shop, large)
+
+    assert timeline(large) == [(*WAITED, False), (*end, False)]
+
+
+def test_an_order_without_a_review_has_no_entry_of_one(shop: Shop) -> None:
+    order = shop.place(mugs=1)
+    ended(shop, order)
+
+    assert timeline(order) == []
 
 
 def test_an_approved_order_goes_on(shop: Shop, large: Order) -> None:
@@ -133,32 +184,90 @@ def test_an_order_past_its_deadline_is_cancelled_and_can_no_longer_be_approved(
     assert_ledgers_agree(shop.sandbox_stripe)
 
 
-@pytest.mark.parametrize(
-    ("default", "overdue", "ends"),
-    [
-        (DefaultAction.APPROVE, Proceed({}), ("confirmed", ApprovalStatus.EXPIRED)),
-        (DefaultAction.ESCALATE, Escalate(A_DAY), ("placed", ApprovalStatus.OPEN)),
-    ],
-)
-def test_past_its_deadline_an_order_does_what_the_shop_has_set(
-    shop: Shop,
-    monkeypatch: pytest.MonkeyPatch,
-    default: DefaultAction,
-    overdue: Overdue,
-    ends: tuple[str, ApprovalStatus],
+PROMISES = [
+    (DefaultAction.APPROVE, "the order goes on", ("confirmed", ""), ApprovalStatus.EXPIRED),
+    (DefaultAction.ESCALATE, "the shop is reminded", ("placed", ""), ApprovalStatus.OPEN),
+    (
+        DefaultAction.REJECT,
+        "the order is cancelled",
+        ("cancelled", "not_reviewed"),
+        ApprovalStatus.EXPIRED,
+    ),
+]
+
+
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise[0])
+def test_past_its_deadline_an_order_does_what_was_promised_when_its_review_began(
+    shop: Shop, settings: Settings, promise: tuple[str, str, tuple[str, str], str]
 ) -> None:
-    assert isinstance(await_review.action, Wait)
-    monkeypatch.setattr(await_review, "action", replace(await_review.action, overdue=overdue))
-    monkeypatch.setattr(django_settings, "REVIEW_DEFAULT", default)
+    default, then, ends, status = promise
+    settings.REVIEW_DEFAULT = default
     large = shop.place()
     shop.messages.deliver_all()
+    others = [other for other in DefaultAction if other != default]
 
+    for settings.REVIEW_DEFAULT in others:  # as after a restart with another setting
+        assert wait_texts(large) == {then}
     advance(A_DAY)
     sweep()
 
-    assert ended(shop, large) == (ends[0], "")
-    assert Approval.objects.get().status == ends[1]
-    assert SagaRun.objects.get().needs_attention == (default == DefaultAction.ESCALATE)
+    assert ended(shop, large) == ends
+    approval, run = Approval.objects.get(), SagaRun.objects.get()
+    assert (approval.default, approval.status) == (default, status)
+    assert run.needs_attention == (default == DefaultAction.ESCALATE)
+    assert wait_texts(large) == ({then} if run.is_live else set())
+    if not run.is_live:
+        assert_ledgers_agree(shop.sandbox_stripe)
+
+
+def wait_texts(order: Order) -> set[str]:
+    """Return what the order's page, its JSON and lists say that happens at the deadline."""
+    annotated = Order.objects.with_progress().get(pk=order.pk).annotated_wait
+    [run] = runs_of(order.pk)
+    found = (annotated_wait(annotated), waits_of([order.pk]).get(order.pk), run.wait)
+    return {wait.text.then for wait in found if wait is not None}
+
+
+@pytest.mark.parametrize("default", DefaultAction)
+def test_an_order_of_an_earlier_release_ends_as_its_approval_says(
+    shop: Shop, settings: Settings, default: DefaultAction
+) -> None:
+    settings.REVIEW_DEFAULT = default
+    large = shop.place()
+    shop.messages.deliver_all()
+    SagaRun.objects.update(waiting_then="")
+
+    settings.REVIEW_DEFAULT = "reject" if default == DefaultAction.APPROVE else "approve"
+    advance(A_DAY)
+    sweep()
+
+    expected = {known: ends for known, _, ends, _ in PROMISES}
+    assert ended(shop, large) == expected[default]
+
+
+def test_the_migration_gives_orders_that_wait_already_what_their_approvals_say(
+    shop: Shop, large: Order
+) -> None:
+    migration = import_module("orders.migrations.0003_what_reviews_promised")
+
+    def migrated() -> str:
+        SagaRun.objects.update(waiting_then="")
+        with connection.cursor() as cursor:
+            cursor.execute(migration.PROMISES)
+        return SagaRun.objects.get().waiting_then
+
+    for default, then, *_ in PROMISES:
+        Approval.objects.update(default=default)
+        assert migrated() == then
+    decide(Decision.APPROVE)
+    assert migrated() == ""
+
+
+def test_an_unknown_default_stops_every_process_at_its_start(settings: Settings) -> None:
+    settings.REVIEW_DEFAULT = "wait"
+
+    with pytest.raises(ImproperlyConfigured, match="must be reject, approve or escalate"):
+        runpy.run_path(review.__file__)
 
 
 def test_a_decision_that_came_before_the_deadline_wins(shop: Shop, large: Order) -> None:
@@ -234,4 +343,6 @@ def test_a_shop_may_decide_by_a_function_of_its_own(shop: Shop, settings: Settin
 
     assert ended(shop, plain) == ("confirmed", "")
     assert ended(shop, strange) == ("placed", "")
-    assert Approval.objects.get().question == "3500 eur for {'MUG': 1, 'TEE': 1}"
+    assert (
+        Approval.objects.get().question == "Approve this order? 3500 eur for {'MUG': 1, 'TEE': 1}"
+    )

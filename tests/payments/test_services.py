@@ -228,6 +228,50 @@ def test_the_decline_code_is_stored_and_published() -> None:
     assert payload["decline_code"] == "insufficient_funds"
 
 
+@pytest.mark.parametrize(
+    ("status", "at_provider", "kept"),
+    [
+        ("voided", "", "insufficient_funds"),
+        ("voided", "lost_card", "lost_card"),
+        ("refunded", "", ""),
+    ],
+)
+def test_a_recorded_decline_stays_with_a_payment_that_was_never_paid(
+    status: str, at_provider: str, kept: str
+) -> None:
+    payment = prepared_payment()
+    services.record_decline(payment.order_id, "insufficient_funds")
+    payment.refresh_from_db()
+    assert (payment.status, payment.decline_code) == ("prepared", "insufficient_funds")
+
+    with transaction.atomic():
+        services.record_closings(closing(payment, status, at_provider))
+
+    payment.refresh_from_db()
+    assert (payment.status, payment.decline_code) == (status, kept)
+
+
+def test_an_authorized_payment_is_no_longer_declined() -> None:
+    payment = prepared_payment()
+    services.record_decline(payment.order_id, "insufficient_funds")
+
+    with transaction.atomic():
+        services.record_authorizations([payment.order_id])
+
+    payment.refresh_from_db()
+    assert (payment.status, payment.decline_code) == ("authorized", "")
+
+
+def test_a_payment_that_is_being_closed_is_not_declined_any_more() -> None:
+    payment = prepared_payment()
+    services.mark_closing([payment.order_id])
+
+    services.record_decline(payment.order_id, "insufficient_funds")
+
+    payment.refresh_from_db()
+    assert payment.decline_code == ""
+
+
 def test_recording_an_end_again_publishes_nothing() -> None:
     payment = payment_at(PaymentStatus.CAPTURED)
     services.record_closings(closing(payment, "refunded"))

@@ -1,7 +1,7 @@
 """The model's assumptions about the code are true."""
 
+from orders.customer_waits import PAYABLE_WAITS
 from orders.saga import CANCELLATION, CHECKOUT
-from orders.services import PAYABLE_WAITS
 from orders.states import TRANSITIONS
 from payments.states import SOURCES
 from proof.protocol import tables

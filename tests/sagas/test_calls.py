@@ -1,14 +1,20 @@
 """How calls end, and how they are retried."""
 
+from collections.abc import Callable
+
 import pytest
 
-from sagas.batch import Rejection
+from sagas.batch import Output, Rejection
 from sagas.decision import RETRY_MESSAGE_LEAD
+from sagas.definition import remote_step
+from sagas.descriptions import FailureText, StepText
 from sagas.messages import RetryAfter, Stop
 from sagas.models import RunStatus, SagaRun
+from sagas.queries.attempts import attempts_for
 from sagas.retry_policy import RetryPolicy
 from sagas.run_state import ATTENTION_AFTER_TRIES
 from sagas.services import CompensationRequest, request_compensation, retry_now
+from sagas.work import Attempt
 from tests.support.clock import wake_run
 from tests.support.fake_sagas import (
     HOUR,
@@ -60,6 +66,57 @@ def test_a_call_without_an_answer_is_journalled_and_repeated(
         ("file", 1, "done"),
     ]
     assert fakes.calls == [("send", 1), ("send", 2)]
+
+
+class BadKey(Exception):
+    """The outside system refuses our key, which a person has to correct."""
+
+
+class ExpiredKey(BadKey):
+    """A declared failure by its base."""
+
+
+KEY_TEXT = FailureText("The carrier refuses our key.", "Correct the key.", "The call is repeated.")
+
+
+def raising(error: Exception) -> Callable[[Attempt], Output]:
+    def send(attempt: Attempt) -> Output:
+        raise error
+
+    return send
+
+
+@pytest.mark.parametrize(
+    ("error", "ended"),
+    [
+        (ExpiredKey("since May"), ("failed", "BadKey", "since May")),
+        (Bug("division by zero"), ("failed", "Bug", "division by zero")),
+    ],
+)
+def test_a_declared_failure_has_the_name_that_its_step_declares_and_is_no_bug_in_the_log(
+    fakes: FakeSagas,
+    messages: MessageQueue,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    ended: tuple[str, ...],
+) -> None:
+    is_declared = isinstance(error, BadKey)
+    step = remote_step(
+        queue="checkout",
+        system="parcels",
+        describe=StepText("sending", "Sending", "Send it."),
+        failures={BadKey: KEY_TEXT},
+        retry=UNLIMITED_TRIES,
+    )(raising(error))
+    run = start(fakes.saga(step))
+
+    messages.deliver_all()
+
+    assert journal(run, "outcome", "error", "detail") == [ended]
+    errors = [record.message for record in caplog.records if record.levelname == "ERROR"]
+    assert errors == ([] if is_declared else ["call.failed"])
+    [attempt] = attempts_for(run.subject_id)
+    assert attempt.failure == (KEY_TEXT if is_declared else None)
 
 
 def test_a_rejected_call_makes_the_run_compensate_with_its_reason(

@@ -10,7 +10,7 @@ import pytest
 from sagas import registry
 from sagas.batch import Batch, Output
 from sagas.definition import Saga, Step, local_step, remote_step
-from sagas.descriptions import RejectionText, StepText
+from sagas.descriptions import FailureText, RejectionText, StepText
 from sagas.errors import DefinitionError, UnknownSaga, UnknownStep
 from sagas.retry_policy import RetryPolicy
 from sagas.work import (
@@ -82,6 +82,8 @@ class Declined(Exception):
 class AlsoDeclined(Declined):
     """Has the code of its base."""
 
+
+DECLINE_TEXT = FailureText("It was declined.", "Ask the carrier.", "It is repeated.")
 
 IMPOSSIBLE: dict[str, tuple[Steps, str]] = {
     "no steps": (lambda _: [], "parcel: needs at least one step"),
@@ -191,6 +193,14 @@ SAY_TOO_LITTLE: dict[str, tuple[Step, str]] = {
     "a limit of retries, and nothing said of what follows": (
         remote(retry=THREE_TRIES),
         "send needs a limit of retries and when_spent, or neither",
+    ),
+    "a failure without a sentence for what to do": (
+        remote(failures={Declined: FailureText("It was declined.", "", "It is repeated.")}),
+        "send needs whole sentences about the failure declined",
+    ),
+    "two failures of one code": (
+        remote(failures={Declined: DECLINE_TEXT, AlsoDeclined: DECLINE_TEXT}),
+        "send: two failures have the same code",
     ),
     "proceeding where nothing is ever spent": (
         remote(when_spent=Proceed({})),

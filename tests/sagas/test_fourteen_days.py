@@ -20,6 +20,10 @@ from tests.support.in_memory_broker import MessageQueue
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+LATE = (
+    "Past its deadline, it still waits for pickup by staff. Find out why, or extend the deadline."
+)
+
 
 def timer(name: str, until: datetime) -> Step:
     """Make a step that waits until a time."""
@@ -96,9 +100,7 @@ def test_an_overdue_wait_is_flagged_when_it_is_due_and_goes_on_with_its_fact(
     nudge(run_ids=[run.pk])
     ended = play(began_at + 14 * DAY, messages)
 
-    assert flagged == [
-        Fired(began_at + 7 * DAY, run.pk, "flagged: pickup: waits past its deadline")
-    ]
+    assert flagged == [Fired(began_at + 7 * DAY, run.pk, f"flagged: {LATE}")]
     assert ended == [
         Fired(began_at + 8 * DAY, run.pk, "pickup done"),
         Fired(began_at + 8 * DAY, run.pk, RunStatus.COMPLETED),

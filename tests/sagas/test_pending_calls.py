@@ -7,9 +7,20 @@ from django.db import transaction
 
 from sagas.batch import Output, Rejection
 from sagas.dispatch import dispatch
+from sagas.errors import UnknownWait
 from sagas.models import RunStatus, SagaRun
 from sagas.pause_reasons import PauseReason
-from sagas.services import lock_run, move_deadline, nudge, pause, request_compensation
+from sagas.queries.counts import waiting_runs
+from sagas.queries.waits import escalated_runs
+from sagas.services import (
+    lock_run,
+    move_deadline,
+    nudge,
+    pause,
+    request_compensation,
+    resume,
+    retry_now,
+)
 from sagas.sweep import sweep
 from sagas.work import Attempt, Escalate, Overdue, Proceed
 from tests.support.clock import advance, database_time, wake_run
@@ -33,6 +44,8 @@ from tests.support.in_memory_broker import MessageQueue
 from tests.support.threads import start_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+FIND_OUT = "Find out why, or extend the deadline."
 
 
 def pending(
@@ -155,12 +168,13 @@ def test_a_nudge_waits_for_a_run_that_begins_to_wait(
     assert nudged.result() == 1
 
 
-def test_the_deadline_of_another_wait_is_not_moved(
+def test_the_deadline_of_a_wait_that_the_saga_does_not_have_is_not_moved(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
     run = pending(fakes, messages, Accepted())
 
-    assert not move_deadline(run.subject_id, "pickup", database_time() + 3 * DAY)
+    with pytest.raises(UnknownWait, match="saga parcel version 1 has no wait pickup"):
+        move_deadline(run.subject_id, "pickup", database_time() + 3 * DAY)
 
     assert SagaRun.objects.get().waiting_until == run.waiting_until
 
@@ -186,6 +200,53 @@ def test_a_later_deadline_takes_back_the_flag_of_a_late_run(
 
     moved = SagaRun.objects.get()
     assert (moved.needs_attention, moved.attention_reason) == (False, "")
+    assert (moved.escalations, list(escalated_runs())) == (0, [])
+
+
+def test_each_deadline_that_passes_counts_and_the_flag_stays_after_a_retry_or_a_pause(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = pending(fakes, messages, *[Accepted()] * 4, {}, overdue=Escalate(DAY))
+    text = "Past its deadline, it still waits"
+
+    def flags() -> tuple[bool, str, int, int]:
+        found = SagaRun.objects.get()
+        [counted] = waiting_runs()
+        return found.needs_attention, found.attention_reason, found.escalations, counted.overdue
+
+    assert flags() == (False, "", 0, 0)
+    for times in (1, 2):
+        advance(DAY + HOUR)
+        sweep()
+        messages.deliver_all()
+        assert flags() == (True, f"{text} for the carrier. {FIND_OUT}", times, 1)
+
+    retry_now(run.pk)
+    messages.deliver_all()
+    assert flags() == (True, f"{text} for the carrier. {FIND_OUT}", 2, 1)
+    pause(run.subject_id, PauseReason.STAFF, "It looks odd.", "olga")
+    assert flags() == (True, "paused by olga: It looks odd.", 2, 1)
+    resume(run.subject_id)
+    assert flags() == (True, f"{text}.", 2, 1)
+
+    look(messages, run)
+    ended = SagaRun.objects.get()
+    assert (ended.status, ended.needs_attention, ended.escalations) == (
+        RunStatus.COMPLETED,
+        False,
+        0,
+    )
+
+
+def test_another_wait_of_a_compensation_is_not_past_its_deadline(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = compensating(fakes, messages, *[Accepted()] * 2)
+    SagaRun.objects.update(waits_for="another_answer", escalations=2, needs_attention=True)
+
+    look(messages, run)
+
+    assert (run.waits_for, run.escalations, run.needs_attention) == ("Accepted", 0, False)
 
 
 def test_a_later_deadline_takes_back_no_flag_of_a_paused_run(
@@ -448,7 +509,7 @@ def test_a_compensation_that_is_pending_past_its_deadline_is_flagged_and_looked_
     sweep()
     messages.deliver_all()
     run.refresh_from_db()
-    flag = (True, "compensate send: waits past its deadline")
+    flag = (True, f"Past its deadline, it still waits for the carrier. {FIND_OUT}")
     assert run.status == RunStatus.COMPENSATING
     assert (run.needs_attention, run.attention_reason) == flag
     assert run.waiting_until is not None

@@ -160,6 +160,16 @@ def test_a_rehearsal_follows_the_deadline_of_a_wait(
     assert only_result()[0] == f"waits for pickup, then {then}"
 
 
+def test_a_rehearsal_says_what_a_wait_has_promised(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    start(fakes.saga(fakes.wait("pickup", begins=True)))
+    messages.deliver_all()
+    SagaRun.objects.update(waiting_then="it is sent back by air")
+
+    assert only_result()[0] == "waits for pickup, then it is sent back by air"
+
+
 def test_a_run_past_the_point_of_no_return_cannot_be_cancelled(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from importlib import import_module
 from uuid import UUID
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from sagas.batch import Batch, Rejection
 from sagas.definition import Saga, timer_step
@@ -15,7 +16,15 @@ from sagas.messages import Stop
 from sagas.models import RunStatus, SagaRun
 from sagas.pause_reasons import PauseReason
 from sagas.queries.runs import runs_of
-from sagas.services import nudge, pause, request_compensation, resume, retry_now
+from sagas.queries.waits import waits_of
+from sagas.services import (
+    move_deadline,
+    nudge,
+    pause,
+    request_compensation,
+    resume,
+    retry_now,
+)
 from sagas.sweep import sweep
 from sagas.work import Escalate, Proceed, Reject, Wait
 from tests.support.clock import advance, database_time, wake_run
@@ -171,7 +180,7 @@ def test_past_its_deadline_a_run_proceeds_if_its_step_says_so(
 def test_past_its_deadline_a_run_is_flagged_and_waits_longer_if_its_step_says_so(
     fakes: FakeSagas, messages: MessageQueue
 ) -> None:
-    run = started(waiting(fakes, overdue=Escalate(HOUR)), messages)
+    run = started(waiting(fakes, overdue=Escalate(HOUR, "Call the carrier.")), messages)
 
     advance(DAY)
     before = database_time()
@@ -180,7 +189,10 @@ def test_past_its_deadline_a_run_is_flagged_and_waits_longer_if_its_step_says_so
 
     run.refresh_from_db()
     assert (run.status, run.waits_for, run.needs_attention) == (RunStatus.RUNNING, "pickup", True)
-    assert run.attention_reason == "pickup: waits past its deadline"
+    assert run.attention_reason == (
+        "Past its deadline, it still waits for pickup by staff. Call the carrier."
+    )
+    assert run.escalations == 1
     assert run.waiting_until is not None
     assert before + HOUR <= run.waiting_until <= database_time() + HOUR
     assert run.wake_at == run.waiting_until
@@ -190,6 +202,28 @@ def test_past_its_deadline_a_run_is_flagged_and_waits_longer_if_its_step_says_so
     messages.deliver_all()
     run.refresh_from_db()
     assert (run.status, run.needs_attention) == (RunStatus.COMPLETED, False)
+    assert run.escalations == 0
+
+
+def test_the_migration_finds_the_runs_that_an_earlier_release_has_flagged(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    late, stuck, at_work = start_many(waiting(fakes), 3)
+    messages.deliver_all()
+    flagged = SagaRun.objects.filter(pk__in=[late.pk, at_work.pk])
+    flagged.update(needs_attention=True, attention_reason="pickup: waits past its deadline")
+    SagaRun.objects.filter(pk=at_work.pk).update(
+        waits_for="", waiting_since=None, waiting_until=None
+    )
+    SagaRun.objects.filter(pk=stuck.pk).update(
+        needs_attention=True, attention_reason="pickup: 8 attempts, last failed Bug"
+    )
+
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("sagas.migrations.0007_escalations").ESCALATED)
+
+    assert list(SagaRun.objects.filter(escalations=1)) == [late]
+    assert SagaRun.objects.filter(escalations=0).count() == 2
 
 
 def test_a_fact_that_came_before_the_deadline_wins_although_it_is_seen_after_it(
@@ -260,6 +294,57 @@ def test_what_a_wait_begins_with_gets_the_deadline_of_each_run(
 
     assert len(seen) == 2
     assert dict(SagaRun.objects.values_list("subject_id", "waiting_until")) == seen
+
+
+def test_what_a_wait_promises_when_it_begins_is_shown_until_it_is_over(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    by_air: list[UUID] = []
+
+    def promise(batch: Batch) -> None:
+        batch.then |= dict.fromkeys(batch.runs.keys() & set(by_air), "it is sent back by air")
+
+    first, second = fakes.wait("pickup", begins=True), fakes.wait("payment")
+    assert isinstance(first.action, Wait)
+    first.action = replace(first.action, begin=promise)
+    runs = start_many(fakes.saga(first, second), 2)
+    by_air.append(runs[0].subject_id)
+    messages.deliver_all()
+
+    def shown() -> list[str]:
+        found = waits_of([run.subject_id for run in runs])
+        return [found[run.subject_id].text.then for run in runs]
+
+    assert shown() == ["it is sent back by air", "it is sent back"]
+    nudge_with_fact(fakes, "pickup", runs[0])
+    messages.deliver_all()
+
+    assert shown() == ["it is sent back", "it is sent back"]
+    assert set(SagaRun.objects.values_list("waiting_then", flat=True)) == {""}
+
+
+def test_what_a_wait_has_promised_is_forgotten_when_its_run_compensates(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = started(waiting(fakes, begins=True), messages)
+    SagaRun.objects.update(waiting_then="it is sent back by air")
+
+    request_compensation(run.subject_id, Rejection("changed_mind"), "alice")
+    messages.deliver_all()
+
+    run.refresh_from_db()
+    assert (run.status, run.waiting_then) == (RunStatus.COMPENSATED, "")
+
+
+def test_the_deadline_of_a_later_wait_is_not_moved(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = started(fakes.saga(fakes.wait("pickup"), fakes.wait("payment")), messages)
+    before = stored_rows(run)
+
+    assert not move_deadline(run.subject_id, "payment", database_time() + 3 * DAY)
+    assert not move_deadline(run.subject_id, "", database_time() + 3 * DAY)
+    assert stored_rows(run) == before
 
 
 def test_a_condition_knows_which_runs_have_just_arrived(
@@ -434,6 +519,23 @@ def test_a_condition_that_raises_is_journalled_and_tried_again(
 
     wake_run(run, messages)
     assert run.status == RunStatus.COMPLETED
+
+
+def test_a_condition_that_raised_and_is_then_not_met_waits_until_its_deadline(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    run = started(waiting(fakes), messages)
+    until = run.waiting_until
+    fakes.raises("pickup", Bug("no such table"))
+    nudge(run_ids=[run.pk])
+    messages.deliver_all()
+    SagaRun.objects.update(not_before=database_time(), wake_at=database_time())
+
+    sweep()
+    messages.deliver_all()
+
+    run.refresh_from_db()
+    assert (run.waits_for, run.not_before, run.wake_at) == ("pickup", None, until)
 
 
 def test_a_retry_by_hand_tries_the_condition_and_waits_on(

@@ -13,7 +13,8 @@ from sandbox.live_keys import live_keys
 
 MAKE = shutil.which("make") or "make"
 TARGETS = (
-    *("help", "smoke", "demo", "up", "check", "manage", "test", "lint", "words", "format", "clean"),
+    *("help", "smoke", "demo", "up", "down", "check", "manage"),
+    *("test", "lint", "words", "format", "clean"),
     *(
         "bench",
         "bench-waits",
@@ -72,7 +73,7 @@ def test_every_make_target_refuses(target: str, external: str, bare_clone: Path)
     assert before == {path for path in bare_clone.rglob("*") if "__pycache__" not in path.parts}
 
 
-@pytest.mark.parametrize("command", ["up", "demo", "smoke", "check"])
+@pytest.mark.parametrize("command", ["up", "demo", "smoke", "down", "check"])
 def test_the_commands_refuse_without_make(command: str) -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "sandbox", command],

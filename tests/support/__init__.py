@@ -10,7 +10,7 @@ Orders and their data:
 - an order through the API: ``storefront_client``; ``http_storefront`` to a server
 - one request from fifty clients: ``repeated_requests``
 - one order of every kind: ``order_history``; ``violations`` breaks their rows
-- an order that waits for staff: ``flagged_orders``
+- an order that waits for its customer: ``paying_customer``; for staff: ``flagged_orders``
 - stock without orders: ``inventory_helpers``
 - approvals, with or without orders: ``approval_helpers``
 - payments without orders: ``payment_attempts``

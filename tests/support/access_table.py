@@ -52,6 +52,9 @@ API: Final[Mapping[tuple[str, str], Row]] = {
     ("order-cancel", "POST"): by_token(owner=202, stranger=404, reader=403, writer=202, shop=202),
     # The order is paid at once, and waits for no other payment.
     ("order-payments", "POST"): by_token(owner=409, stranger=404, reader=403, writer=409, shop=409),
+    ("order-payment-check", "POST"): by_token(
+        owner=200, stranger=404, reader=403, writer=200, shop=200
+    ),
     # The checkout declares no signal for customers.
     ("order-signal", "POST"): by_token(owner=403, stranger=404, reader=403, writer=403, shop=409),
     ("order-links", "POST"): by_token(owner=201, stranger=404, reader=403, writer=201, shop=201),
@@ -70,6 +73,7 @@ API: Final[Mapping[tuple[str, str], Row]] = {
     ("guest-order-events", "GET"): by_link(200),
     ("guest-order-cancel", "POST"): by_link(202),
     ("guest-order-payments", "POST"): by_link(409),
+    ("guest-order-payment-check", "POST"): by_link(200),
 }
 
 BODIES: Final[Mapping[str, Any]] = {

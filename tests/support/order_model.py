@@ -133,6 +133,8 @@ class WaitingOrderModel(OrderModel):
         match reason:
             case "payment_declined":
                 return self.newest_card not in GOOD_CARDS
+            case "authentication_abandoned":
+                return self.newest_card == ASKING_CARD
             case "review_rejected":
                 return self.decision == "reject"
             case "not_reviewed":

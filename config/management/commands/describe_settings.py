@@ -11,6 +11,9 @@ HEAD = """# Configuration
 
 For operators: all environment variables. The application starts only with valid values. This page is generated from
 the code that reads them: `make settings`.
+
+`make up` and `make demo` have other defaults for some, such as `REVIEW_ABOVE_MINOR=100000`, and choose others
+themselves: see the [README](../README.md#settings-of-make-up-and-make-demo).
 """
 
 

@@ -14,10 +14,11 @@ from access.os_user import user_of_this_shell
 from approvals import services
 from approvals.links import DEFAULT_HOURS, MAX_HOLDER_LENGTH, MAX_HOURS, new_link
 from approvals.models import COMMENT_LENGTH, Approval
-from approvals.states import ApprovalStatus, Decision
+from approvals.states import ApprovalStatus, Decision, DefaultAction
 from desk.actions import ActionRequest
-from desk.approval_actions import KIND_OF, decide, decided_before
+from desk.approval_actions import DEFAULT_TEXTS, KIND_OF, decide, decided_before
 from desk.models import ActionOutcome
+from orders.descriptions import describe_order
 from orders.models import Order
 from sagas.cli_types import text, whole_number
 from sagas.identifiers import new_id
@@ -73,8 +74,12 @@ class Command(BaseCommand):
         found = services.newest_approvals(statuses=[status], limit=MAX_LISTED)
         for approval in found:
             deadline = f"{approval.deadline:%Y-%m-%d %H:%M:%S} UTC"
-            columns = (approval.pk, f"order {approval.subject_id}", f"until {deadline}")
-            self.stdout.write("  ".join(map(str, (*columns, approval.name))))
+            question = " ".join(approval.question.split())
+            columns = (
+                *(approval.pk, f"order {approval.subject_id}", f"until {deadline}"),
+                *(f"then {approval.default}", f"{approval.label}: {question}"),
+            )
+            self.stdout.write("  ".join(map(str, columns)))
         if not found:
             self.stdout.write(f"No approval is {status}.")
 
@@ -135,11 +140,15 @@ def _approval(approval_id: UUID) -> Approval:
 
 
 def _lines(approval: Approval) -> Iterator[str]:
-    yield f"approval {approval.pk}: {approval.name}, {approval.status}"
+    yield f"approval {approval.pk}: {approval.label}, {approval.status}"
     yield f"order    {approval.subject_id}"
+    if order := describe_order(approval.subject_id):
+        reference = f", the shop's number {order.reference}" if order.reference else ""
+        yield f"         {order.total}, for {order.customer}{reference}"
+        yield from (f"         {item}" for item in order.items)
     yield f"question {approval.question}"
     deadline = f"{approval.deadline:%Y-%m-%d %H:%M:%S} UTC"
-    yield f"deadline {deadline}; without a decision: {approval.default}"
+    yield f"deadline {deadline}; {DEFAULT_TEXTS[DefaultAction(approval.default)]}"
     if message := decided_before(approval):
         yield f"decided  {message}"
     if approval.comment:

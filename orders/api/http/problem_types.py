@@ -164,9 +164,12 @@ class ProblemType(Enum):
         "Payment not awaited",
         (
             "The order (`order_status`) does not wait for another payment: it is being paid, was paid,"
-            " or is cancelled."
+            " is cancelled, or the shop is looking into it. `detail` says which."
         ),
-        "Read the order. `links.pay` is set while another payment is possible.",
+        (
+            "Follow the order: `links.pay` is set while another payment is possible. With"
+            " `Retry-After` repeat the request."
+        ),
     )
     PAYMENT_IN_PROGRESS = (
         HTTPStatus.CONFLICT,

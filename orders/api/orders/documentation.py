@@ -11,7 +11,13 @@ from orders.api.http.request_schemas import EmptyBody
 from orders.api.http.sse import MEDIA_TYPE
 from orders.api.orders import examples
 from orders.api.orders.request_schemas import NewOrder, OrderListQuery, OrderQuery
-from orders.api.orders.response_schemas import CANCEL_REQUESTED, Order, OrderPage, Timeline
+from orders.api.orders.response_schemas import (
+    CANCEL_REQUESTED,
+    WAITING,
+    Order,
+    OrderPage,
+    Timeline,
+)
 from orders.states import OrderStatus
 
 TAG: Final = "Orders"
@@ -86,7 +92,12 @@ READ_ORDER: Final = Operation(
             HTTPStatus.OK,
             "The order as it is now.",
             Order,
-            {"Confirmed": examples.CONFIRMED, "Declined": examples.DECLINED},
+            {
+                "Confirmed": examples.CONFIRMED,
+                "Declined": examples.DECLINED,
+                "Waiting for its customer to authenticate": examples.TO_AUTHENTICATE,
+                "Waiting for another payment": examples.ANOTHER_PAYMENT_NEEDED,
+            },
         ),
     ),
     query=OrderQuery,
@@ -97,8 +108,8 @@ READ_TIMELINE: Final = Operation(
     "read_timeline",
     TAG,
     "Read the timeline of an order",
-    "Each status change and each attempt, oldest first: a code for programs and a sentence for the "
-    "customer.",
+    "Each status change, each step and each wait, oldest first: a code for programs and a sentence for "
+    "the customer.",
     (
         SuccessResponse(
             HTTPStatus.OK, "The events so far.", Timeline, {"Confirmed": examples.TIMELINE}
@@ -119,7 +130,7 @@ EVENT_STREAM_SCHEMA: Final[dict[str, Any]] = {
                     "type": "string",
                     "description": "Send it unchanged as `Last-Event-ID`.",
                 },
-                "event": {"enum": [*OrderStatus.values, CANCEL_REQUESTED, "end"]},
+                "event": {"enum": [*OrderStatus.values, CANCEL_REQUESTED, WAITING, "end"]},
                 "data": {"type": "string", "contentMediaType": "application/json"},
             },
             "required": ["event", "data"],
@@ -132,8 +143,9 @@ FOLLOW_ORDER: Final = Operation(
     TAG,
     "Follow an order live",
     "Server-sent events, as a browser's `EventSource` reads them: first the current status; then each "
-    "status change under the name of the status, and `cancel_requested` when a cancellation is "
-    "accepted; `end` once the order has ended. A stream lasts at most ten seconds, with a comment "
+    "status change under the name of the status; `cancel_requested` when a cancellation is accepted; "
+    "`waiting` when the order waits for something else, or for nothing any more (`waiting_for`); `end` "
+    "once the order has ended. A stream lasts at most ten seconds, with a comment "
     "every three. When it ends earlier than the order, reconnect with `Last-Event-ID`: no event is "
     "lost. Streams are limited: the response is 503 when the server has reached its limit, and 429 "
     "when the customer has; read the order repeatedly instead.",
@@ -141,7 +153,7 @@ FOLLOW_ORDER: Final = Operation(
         SuccessResponse(
             HTTPStatus.OK,
             "The stream. Data are JSON: `order_id`, `status`, `version`, `at`, "
-            "`cancel_requested_at`, `reason` and `reason_code`.",
+            "`cancel_requested_at`, `reason`, `reason_code` and `waiting_for`.",
             EVENT_STREAM_SCHEMA,
             {"Confirmed during the stream": examples.EVENTS},
             media_type=MEDIA_TYPE,

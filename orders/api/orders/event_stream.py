@@ -6,6 +6,7 @@ other requests. Their time is limited, so that a process can stop. A browser's `
 
 import re
 import time
+import zlib
 from collections.abc import Iterator
 from datetime import datetime
 from http import HTTPStatus
@@ -37,8 +38,9 @@ MAX_STREAM_SECONDS: Final = 10
 HEARTBEAT_SECONDS: Final = 3
 """Something is written at least this often, which reveals closed connections."""
 RECONNECT_MS: Final = 1000
-# A version, and "c" once the cancellation request was sent.
-_EVENT_ID: Final = re.compile(r"([0-9]{1,9})(c?)")
+# A version, "c" once the cancellation request was sent, and after "w" what the order waits for.
+_EVENT_ID: Final = re.compile(r"([0-9]{1,9})(c?)(?:w([0-9a-f]{8}))?")
+_NO_WAIT: Final = "0" * 8
 
 streams: Final = ConcurrencyLimit("STREAMS_PER_PROCESS", "STREAMS_PER_CUSTOMER")
 
@@ -52,7 +54,7 @@ class EventsView(APIView):
         """Stream an order's events until it has ended, for at most ``MAX_STREAM_SECONDS``."""
         parse_query(QueryParams, request)
         order = own_order(request, order_id)
-        seen = _last_seen(request, order)
+        seen, seen_wait = _last_seen(request, order)
         if seen == order.progress and order.has_ended:
             return Response(status=HTTPStatus.NO_CONTENT)  # tells a browser not to reconnect
         if request.method == "HEAD":
@@ -60,17 +62,20 @@ class EventsView(APIView):
         key = limit_key(order)
         _acquire_stream(key)
         return StreamingHttpResponse(
-            Stream(order, seen, key), content_type=sse.MEDIA_TYPE, headers=sse.HEADERS
+            Stream(order, seen, seen_wait, key), content_type=sse.MEDIA_TYPE, headers=sse.HEADERS
         )
 
 
-def _last_seen(request: Request, order: Order) -> OrderProgress | None:
-    """Return the progress in Last-Event-ID; None when it is missing or not one of this order."""
+def _last_seen(request: Request, order: Order) -> tuple[OrderProgress | None, str]:
+    """Return the progress and the wait in Last-Event-ID.
+
+    The progress is None when the header is missing or not one of this order.
+    """
     event_id = _EVENT_ID.fullmatch(request.headers.get("Last-Event-ID", ""))
     if event_id is None:
-        return None
+        return None, _NO_WAIT
     seen = OrderProgress(int(event_id[1]), is_cancel_requested=bool(event_id[2]))
-    return seen if seen <= order.progress else None
+    return (seen, event_id[3] or _NO_WAIT) if seen <= order.progress else (None, _NO_WAIT)
 
 
 _LIMIT_PROBLEMS: Final = {
@@ -98,9 +103,12 @@ class Stream:
     stream waits for the order watcher: no transaction is open, and it runs no statements.
     """
 
-    def __init__(self, order: Order, seen: OrderProgress | None, key: LimitKey) -> None:
+    def __init__(
+        self, order: Order, seen: OrderProgress | None, seen_wait: str, key: LimitKey
+    ) -> None:
         self._order = order
         self._seen = seen
+        self._seen_wait = seen_wait
         self._key = key
         self._is_acquired = True
 
@@ -133,16 +141,27 @@ class Stream:
             yield _event(order, order.status, order.status, order.progress, since)
         elif self._seen < order.progress:
             yield from _events_after(self._seen, order)
-        if order.wait is not None:
-            yield _wait_event(order)
+        yield from self._wait_event(has_moved=self._seen != order.progress)
 
     def _new_events(self) -> Iterator[str]:
         seen = self._order
         close_old_connections()
         self._order = Order.objects.with_progress().get(pk=seen.pk)
         yield from _events_after(seen.progress, self._order)
-        if self._order.wait not in (None, seen.wait):
-            yield _wait_event(self._order)
+        yield from self._wait_event(has_moved=seen.progress != self._order.progress)
+
+    def _wait_event(self, *, has_moved: bool) -> Iterator[str]:
+        """Return the event that the order waits for something else, or no longer, if it is so.
+
+        An event of progress (``has_moved``) already says that the order no longer waits.
+        """
+        order, wait, seen = self._order, _wait_id(self._order), self._seen_wait
+        self._seen_wait = wait
+        if wait == seen or (has_moved and wait == _NO_WAIT):
+            return
+        at = order.wait.since if order.wait else None
+        progress, since = order.progress, at or order.transitioned_at or order.created_at
+        yield _event(order, WAITING, order.status, progress, since, suffix=f"w{wait}")
 
 
 def _events_after(seen: OrderProgress, order: Order) -> Iterator[str]:
@@ -167,12 +186,19 @@ def _events_after(seen: OrderProgress, order: Order) -> Iterator[str]:
         yield _event(order, CANCEL_REQUESTED, order.status, order.progress, requested_at)
 
 
-def _wait_event(order: Order) -> str:
-    """Return the event that the order waits. It repeats the id of the order's progress."""
-    at = order.wait.since if order.wait else order.created_at
-    return _event(order, WAITING, order.status, order.progress, at)
+def _wait_id(order: Order) -> str:
+    """Return eight digits that differ for everything that the order may wait for."""
+    return f"{zlib.crc32(repr(order.wait).encode()):08x}" if order.wait else _NO_WAIT
 
 
-def _event(order: Order, name: str, status: str, progress: OrderProgress, at: datetime) -> str:
-    event_id = f"{progress.version}{'c' * progress.is_cancel_requested}"
+def _event(
+    order: Order,
+    name: str,
+    status: str,
+    progress: OrderProgress,
+    at: datetime,
+    *,
+    suffix: str = "",
+) -> str:
+    event_id = f"{progress.version}{'c' * progress.is_cancel_requested}{suffix}"
     return sse.event(name, StreamEvent.of(order, status, progress, at).as_json(), event_id)

@@ -12,7 +12,6 @@ from orders.api.orders import response_schemas
 from orders.api.orders.request_schemas import Expansion
 from orders.customer_timeline import customer_timelines
 from orders.models import Order, OrderLine, lines_of
-from payments.errors import AuthenticationRequired
 from payments.history import payments_of
 from payments.services import PendingAction, customer_action
 
@@ -23,16 +22,18 @@ def expanded_orders(
     """Build responses for orders that were read ``with_progress``.
 
     Independent of the number of orders: one statement for all items, one for all payments, four
-    for all timelines, and none for what is not expanded.
+    more for all timelines, and none for what is not expanded.
     """
     order_ids = [order.pk for order in orders]
     expansions: dict[str, Any] = {}
     if "items" in expand:
         expansions["lines"] = _lines_by_order(order_ids)
-    if "timeline" in expand:
-        expansions["timeline"] = customer_timelines(orders)
-    if "payments" in expand:
-        expansions["payments"] = payments_of(order_ids)
+    if {"timeline", "payments"} & set(expand):
+        payments = payments_of(order_ids)
+        if "payments" in expand:
+            expansions["payments"] = payments
+        if "timeline" in expand:
+            expansions["timeline"] = customer_timelines(orders, payments)
     return [
         response_schemas.Order.of(
             order,
@@ -48,7 +49,7 @@ def expanded_orders(
 
 def action_of(order: Order) -> PendingAction | None:
     """Return what the customer has to do now. One statement, and none for an order that does not ask."""
-    if order.wait is None or order.wait.code != AuthenticationRequired.code:
+    if order.wait is None or not order.wait.can_authenticate:
         return None
     return customer_action(order.pk)
 

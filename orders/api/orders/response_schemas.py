@@ -1,6 +1,6 @@
 """Orders, their timelines and their events in responses."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, Final, Literal, Self, TypeVar
 
@@ -8,27 +8,16 @@ from pydantic import Field
 
 from orders import models
 from orders.api.http.response_schemas import Currency, MinorUnits, ResponseSchema
+from orders.api.orders.payment_schemas import Payment, PaymentSummary
 from orders.cancellation_messages import cancellation_message
 from orders.customer_timeline import Kind, TimelineEvent
-from orders.services import PAYABLE_WAITS
+from orders.customer_waits import CustomerWait
 from orders.states import TRANSITIONS, OrderStatus
 from payments.history import PaymentRecord, payment_record
 from payments.services import PendingAction
-from payments.states import PaymentStatus as StoredPaymentStatus
-from sagas.queries.waits import WaitView
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-PaymentStatus = Literal["not_started", "pending", "authorized", "captured", "voided", "refunded"]
-
-_PAYMENT_STATUS: Final[Mapping[str, PaymentStatus]] = {
-    StoredPaymentStatus.PREPARED: "pending",
-    StoredPaymentStatus.AUTHORIZED: "authorized",
-    StoredPaymentStatus.CAPTURED: "captured",
-    StoredPaymentStatus.VOIDED: "voided",
-    StoredPaymentStatus.REFUNDED: "refunded",
-}
 
 CancelRequestedAt = Annotated[
     datetime | None,
@@ -65,45 +54,6 @@ class OrderLine(ResponseSchema):
         )
 
 
-class PaymentSummary(ResponseSchema):
-    """The state of an order's money. Each amount stays once it is reached."""
-
-    status: PaymentStatus
-    authorized_minor: MinorUnits = 0
-    captured_minor: MinorUnits = 0
-    refunded_minor: MinorUnits = 0
-
-    @classmethod
-    def of(cls, payment: PaymentRecord | None) -> Self:
-        if payment is None:
-            return cls(status="not_started")
-        return cls(
-            status=_PAYMENT_STATUS[payment.status],
-            authorized_minor=payment.authorized_minor,
-            captured_minor=payment.captured_minor,
-            refunded_minor=payment.refunded_minor,
-        )
-
-
-class Payment(PaymentSummary):
-    """One payment for an order, with its times."""
-
-    currency: Currency
-    created_at: datetime
-    authorized_at: datetime | None
-    captured_at: datetime | None
-
-    @classmethod
-    def of_record(cls, payment: PaymentRecord) -> Self:
-        return cls(
-            **dict(PaymentSummary.of(payment)),
-            currency=payment.currency,
-            created_at=payment.created_at,
-            authorized_at=payment.authorized_at,
-            captured_at=payment.captured_at,
-        )
-
-
 class TimelineEntry(ResponseSchema):
     """One event of an order: a code for programs, and a sentence for the customer."""
 
@@ -114,6 +64,9 @@ class TimelineEntry(ResponseSchema):
     attempt: Annotated[int | None, Field(description="The number of the attempt, for a step.")] = (
         None
     )
+    until: Annotated[
+        datetime | None, Field(description="The deadline, for a wait that has not ended.")
+    ] = None
 
     @classmethod
     def of(cls, event: TimelineEvent) -> Self:
@@ -123,6 +76,7 @@ class TimelineEntry(ResponseSchema):
             code=event.code,
             message=event.message,
             attempt=event.attempt,
+            until=event.until,
         )
 
 
@@ -137,23 +91,23 @@ class Waiting(ResponseSchema):
 
     code: str
     message: Annotated[str, Field(description="A sentence for the customer.")]
-    since: datetime
-    until: datetime
+    since: Annotated[datetime | None, Field(description="Null for `shop_attention`.")]
+    until: Annotated[datetime | None, Field(description="Null for `shop_attention`.")]
 
     @classmethod
-    def of(cls, wait: WaitView | None) -> Self | None:
+    def of(cls, wait: CustomerWait | None) -> Self | None:
         """Return what an order waits for; None if it does not wait."""
         if wait is None:
             return None
-        message = f"We are waiting for {wait.text.customer}. Otherwise {wait.text.then}."
-        return cls(code=wait.code, message=message, since=wait.since, until=wait.until)
+        return cls(code=wait.code, message=wait.message, since=wait.since, until=wait.until)
 
 
 class NextAction(ResponseSchema):
     """What the customer has to do before the payment goes on: authenticate it at their bank.
 
     ``redirect``: open ``url`` in the customer's browser. ``provider_sdk``: give ``client_secret`` to the
-    payment provider's library, which does the rest. Afterwards read the order again.
+    payment provider's library, which does the rest. When the customer is back, send a POST to
+    ``links.check`` of the order, and follow the order.
     """
 
     type: Literal["redirect", "provider_sdk"]
@@ -163,9 +117,9 @@ class NextAction(ResponseSchema):
     until: datetime
 
     @classmethod
-    def of(cls, pending: PendingAction | None, wait: WaitView | None) -> Self | None:
+    def of(cls, pending: PendingAction | None, wait: CustomerWait | None) -> Self | None:
         """Return the action of an order that waits for it; None for every other order."""
-        if pending is None or wait is None:
+        if pending is None or wait is None or wait.until is None:
             return None
         return cls(
             type=pending.action.type,
@@ -179,7 +133,8 @@ class NextAction(ResponseSchema):
 class OrderLinks(ResponseSchema):
     """Paths of the order and its parts; ``cancel`` is null once it cannot be cancelled.
 
-    ``pay`` is null unless the order waits for its customer to pay.
+    ``pay`` is null unless the order waits for its customer to pay, and ``check`` unless it waits for
+    its customer to authenticate the payment.
     """
 
     self: str
@@ -187,11 +142,15 @@ class OrderLinks(ResponseSchema):
     events: str
     cancel: str | None = None
     pay: str | None = None
+    check: str | None = None
 
     @classmethod
-    def below(cls, path: str, *, can_cancel: bool, can_pay: bool = False) -> Self:
+    def below(
+        cls, path: str, *, can_cancel: bool, can_pay: bool = False, can_check: bool = False
+    ) -> Self:
         return cls(
             pay=f"{path}/payments" if can_pay else None,
+            check=f"{path}/payments/check" if can_check else None,
             self=path,
             timeline=f"{path}/timeline",
             events=f"{path}/events",
@@ -286,8 +245,13 @@ def _links(order: models.Order, path: str) -> OrderLinks:
     """Return the links of an order for a caller that may cancel and pay it."""
     is_requested = order.cancel_requested_at is not None
     can_cancel = OrderStatus.CANCELLING in _allowed_transitions(order) and not is_requested
-    can_pay = order.wait is not None and order.wait.code in PAYABLE_WAITS
-    return OrderLinks.below(path, can_cancel=can_cancel, can_pay=can_pay)
+    wait = order.wait
+    return OrderLinks.below(
+        path,
+        can_cancel=can_cancel,
+        can_pay=wait is not None and wait.can_pay,
+        can_check=wait is not None and wait.can_authenticate,
+    )
 
 
 def _allowed_transitions(order: models.Order) -> list[OrderStatus]:

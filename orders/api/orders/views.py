@@ -61,6 +61,7 @@ from orders.services import (
     place_order,
 )
 from orders.states import SETTLED, TRANSITIONS, OrderStatus
+from payments.history import payments_of
 from sagas.identifiers import new_id
 
 
@@ -147,7 +148,7 @@ class TimelineView(APIView):
         """Return the events of one of the caller's orders, oldest first."""
         parse_query(QueryParams, request)
         order = own_order(request, order_id)
-        events = customer_timelines([order])[order.pk]
+        events = customer_timelines([order], payments_of([order.pk]))[order.pk]
         content = Timeline(entries=[TimelineEntry.of(event) for event in events])
         return conditional_response(request, content)
 

@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, TypeVar, cast
 
@@ -59,6 +59,7 @@ class StripeProvider:
     api_version = API_VERSION
     payment_method_hint = "the id of a Stripe payment method, such as pm_card_visa"
     id_hint = "pi_… or re_…"
+    authorization_time: timedelta | None = timedelta(days=7)  # of most cards; of some it is longer
 
     def accepts_payment_method(self, payment_method: str) -> bool:
         return _PAYMENT_METHOD.fullmatch(payment_method) is not None

@@ -15,12 +15,14 @@ from django.core.management.base import BaseCommand, CommandError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import DatabaseError, close_old_connections
 
+from sagas import registry
 from sagas.cli_types import seconds
 from sagas.dispatch import publisher
 from sagas.models import LIVE, SagaRun
 from sagas.queries.attempts import AttemptView, attempts_for
 from sagas.queries.counts import count_moving
 from sagas.queries.subjects import subject_of
+from sagas.queries.waits import wait_of
 from sagas.sweep import SweepSource, sweep
 from sagas.version_commands import add_version_commands, run_version_command
 
@@ -151,6 +153,7 @@ def _run_json(run: SagaRun) -> dict[str, object]:
         "attempt_count": run.attempt_count,
         "retry_count": run.retry_count,
         "wake_at": run.wake_at,
+        "wait": _wait_json(run),
         "needs_attention": run.needs_attention,
         "attention_reason": run.attention_reason,
         "paused_at": run.paused_at,
@@ -174,18 +177,42 @@ def _attempt_json(attempt: AttemptView) -> dict[str, object]:
 
 def _run_lines(run: SagaRun) -> Iterator[str]:
     yield f"run {run.pk}  of {run.subject_id}"
-    tried = "1 attempt" if run.attempt_count == 1 else f"{run.attempt_count} attempts"
-    step = f" at {run.step}, {tried}" if run.step and run.is_live else ""
+    step = f" at {run.step}{_tried(run)}" if run.step and run.is_live else ""
     wakes = f", wakes {run.wake_at:%Y-%m-%d %H:%M:%S} UTC" if run.wake_at else ""
     yield f"  {run.saga} version {run.version}: {run.status}{step}{wakes}"
+    if wait := wait_of(run, registry.find(run.saga, run.version)):
+        yield _wrapped(
+            f"  waits for {wait.text.staff} ({wait.code}), since {wait.since:%Y-%m-%d %H:%M:%S} UTC,"
+            f" until {wait.until:%Y-%m-%d %H:%M:%S} UTC; then {wait.text.then}"
+        )
     if run.paused_at:
         yield f"  PAUSED since {run.paused_at:%Y-%m-%d %H:%M:%S} UTC"
     if run.needs_attention:
         yield _wrapped(f"  NEEDS ATTENTION: {run.attention_reason}")
 
 
+def _tried(run: SagaRun) -> str:
+    """Return how often the step was attempted; empty while it waits, because looks are no attempts."""
+    if run.waits_for:
+        return ""
+    return ", 1 attempt" if run.attempt_count == 1 else f", {run.attempt_count} attempts"
+
+
+def _wait_json(run: SagaRun) -> dict[str, object] | None:
+    wait = wait_of(run, registry.find(run.saga, run.version))
+    if wait is None:
+        return None
+    return {
+        "code": wait.code,
+        "waits_for": wait.text.staff,
+        "since": wait.since,
+        "until": wait.until,
+        "then": wait.text.then,
+    }
+
+
 def _attempt_text(attempt: AttemptView) -> str:
-    outcome = f"{attempt.outcome}  {attempt.error} {attempt.detail}".rstrip()
+    outcome = f"{attempt.outcome}  {attempt.error_text}".rstrip()
     text = f"{attempt.name} #{attempt.number}  {outcome}"
     return _wrapped(f"{attempt.started_at:%Y-%m-%d %H:%M:%S.%f}  {text}")
 

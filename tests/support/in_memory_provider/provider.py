@@ -118,6 +118,7 @@ class InMemoryProvider:
     api_version = "1"
     payment_method_hint = "a name such as memory_card"
     id_hint = "mp_… or mr_…"
+    authorization_time: timedelta | None = None
 
     def __init__(self) -> None:
         self._lock = threading.RLock()

@@ -6,6 +6,7 @@ from tests.support.violations.statements import (
     Violation,
     all_of,
     at_provider,
+    change_attempt,
     change_order,
     change_payment,
     copy_of_payment,
@@ -187,5 +188,23 @@ MONEY: Final = (
         "M12",
         "refunded",
     ),
-    Violation("a refund that failed", sql(refund("confirmed", 4500, "failed")), "M13", "confirmed"),
+    Violation(
+        "a failed refund that no run tries again",
+        sql(refund("confirmed", 4500, "failed")),
+        "M13",
+        "confirmed",
+    ),
+    Violation(
+        "a refund that failed four days ago",
+        sql(
+            refund("capturing", 4500, "failed"),
+            change_attempt(
+                "capturing",
+                "error = 'RefundFailed', started_at = now() - interval '4 days'",
+                "s.step = 'authorize_payment'",
+            ),
+        ),
+        "M13",
+        "capturing",
+    ),
 )
