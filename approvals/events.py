@@ -21,7 +21,7 @@ class ApprovalOpened(ApprovalData, name="approval.opened", version=1):
 
     deadline: AwareDatetime
     default: Annotated[
-        DefaultAction, Field(description="What happens if nobody decides before the deadline.")
+        DefaultAction, Field(description="What happens without a decision before the deadline.")
     ]
 
 

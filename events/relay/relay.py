@@ -96,7 +96,7 @@ class Relay:
                 renewed = time.monotonic()
 
     def step(self, lease: Lease) -> Lease:
-        """Publish one batch, or wait a moment if there is none. Returns the lease as it is then.
+        """Publish one batch, or wait a moment without one. Returns the lease as it is then.
 
         Raises LeaseLost.
         """

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, create_model
 
 from events import registry
 from events.catalogue import breaking_changes, catalogue_of, other_changes, schema_of
@@ -36,15 +36,13 @@ def changes(**fields: Any) -> list[str]:
     """Return what a reader of Sent may not survive if these fields replace Sent's of the same name."""
     declared: dict[str, Any] = {"number": str, "weight": int | None, "items": list[Item]}
     declared |= fields
-    namespace: dict[str, Any] = {
-        "__annotations__": {name: kind for name, kind in declared.items() if kind is not None},
-        "__module__": __name__,
+    columns: dict[str, Any] = {
+        name: (kind, None if kind == int | None or name == "colour" else ...)
+        for name, kind in declared.items()
+        if kind is not None
     }
-    for name in ("weight", "colour"):
-        if name in declared and declared[name] is not None and fields.get(name) is not int:
-            namespace[name] = None
-    changed = type(Payload)("Sent", (Payload,), namespace, name="parcel.sent", version=1)
-    assert issubclass(changed, Payload)
+    kwargs = {"name": "parcel.sent", "version": 1}
+    changed = create_model("Sent", __base__=Payload, __cls_kwargs__=kwargs, **columns)
     return list(breaking_changes(catalogue_of([Sent]), catalogue_of([changed])))
 
 

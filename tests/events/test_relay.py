@@ -34,7 +34,7 @@ def record_events(*numbers: int) -> None:
 
 
 class Shelf:
-    """A transport that keeps what it is given, until it is told to fail."""
+    """A transport that keeps what it gets, until it is to fail."""
 
     name = "shelf"
 
