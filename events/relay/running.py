@@ -1,8 +1,8 @@
 """Runs one relay thread for each chosen transport, until the process is stopped."""
 
 import os
+import platform
 import signal
-import socket
 import threading
 
 from django.conf import settings
@@ -17,7 +17,7 @@ def relay_until_stopped() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    name = f"{socket.gethostname()}:{os.getpid()}"
+    name = f"{platform.node()}:{os.getpid()}"
     relays = [
         Relay(
             transport,

@@ -16,6 +16,8 @@ REAL_TIME = {
     ("monitoring/management/commands/check_beat.py", "timezone.now"),
     ("monitoring/tasks.py", "timezone.now"),
     ("sagas/sweep.py", "clock_timestamp"),
+    # A relay's lease: its process lives in real time.
+    ("events/relay/positions.py", "functions.Now"),
     # A latency, measured by the process.
     ("orders/metrics.py", "timezone.now"),
     # Logins, and tokens, which belong to accounts. The first check of a link's end costs no statement.

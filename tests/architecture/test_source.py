@@ -66,7 +66,7 @@ def test_network_libraries_are_imported_in_known_places_only() -> None:
         "smtplib",
         "socket",
     )
-    broker_libraries = ("kombu", "redis", "celery.app")
+    broker_libraries = ("kombu", "redis", "celery.app", "confluent_kafka")
     allowed = {
         ("outbound/http_transport.py", "urllib3"),
         ("access/rate_limits.py", "redis"),  # counts requests, and works without Redis
@@ -75,6 +75,8 @@ def test_network_libraries_are_imported_in_known_places_only() -> None:
         ("sagas/dispatch.py", "kombu.exceptions"),
         ("sagas/tasks.py", "kombu.exceptions"),  # errors that Celery need not report
         ("config/logging.py", "kombu.exceptions"),  # errors without a traceback
+        ("events/relay/redis_stream.py", "redis"),
+        ("events/relay/kafka.py", "confluent_kafka"),
         ("monitoring/readiness.py", "kombu"),  # checks the broker
         ("monitoring/readiness.py", "kombu.exceptions"),
     }

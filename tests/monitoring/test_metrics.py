@@ -12,12 +12,14 @@ import pytest
 import urllib3
 from django.db import connection
 from django.db.models import F
+from django.db.models.functions import Now
 from django.utils import timezone
 from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.parser import text_string_to_metric_families
 
 import monitoring.request_metrics
+from events.models import OutboxEvent, TransportPosition
 from invariants.catalogue import GHOST_CHARGES, INVARIANTS
 from invariants.models import ReconciliationBreak
 from monitoring.database_metrics import DatabaseMetrics
@@ -203,7 +205,24 @@ def test_gauges_show_the_unfinished_runs(
     assert gauges("queue_waiting_runs", queue="checkout") == 1
     assert gauges("queue_waiting_runs", queue="settlement") == 0  # paused: it waits for staff
     assert gauges("system_recent_attempts", system="payment_provider", outcome="done") == 1
-    assert (gauges("outbox_unrelayed") or 0) > 0
+
+
+def test_gauges_show_which_transports_have_not_got_events(
+    storefront: Storefront, gauges: Gauges
+) -> None:
+    for _ in range(3):
+        storefront.order(cart(("MUG", 1)))
+    numbers = OutboxEvent.objects.order_by("number").values_list("number", flat=True)
+    behind = {"number": numbers[0], "safe_number": 0}
+    TransportPosition.objects.create(transport="redis", failing_since=Now(), **behind)
+    TransportPosition.objects.create(transport="kafka", number=numbers[2], safe_number=0)
+
+    assert gauges("events_waiting", transport="redis") == 2
+    assert (gauges("events_waiting_seconds", transport="redis") or 0) > 0
+    assert gauges("events_failing", transport="redis") == 1
+    assert gauges("events_waiting", transport="kafka") == 0
+    assert gauges("events_waiting_seconds", transport="kafka") == 0
+    assert gauges("events_failing", transport="kafka") == 0
 
 
 def test_waiting_runs_are_counted_once_a_minute(gauges: Gauges, storefront: Storefront) -> None:

@@ -27,6 +27,7 @@ TARGETS = (
         "openapi",
         "versions",
         "settings",
+        "events",
     ),
 )
 

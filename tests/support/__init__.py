@@ -29,6 +29,8 @@ Messages, workers, time:
 - move the time of orders and runs: ``clock``
 - wait for a condition: ``waits``
 - a race that a guard prevents: ``removed_guards``
+- brokers for events, whose programs may be killed: ``brokers``, with ``kafka_cluster_main``
+- relays and readers that are killed: ``event_drill``
 
 Providers and other services:
 
