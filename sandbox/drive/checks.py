@@ -93,3 +93,18 @@ def queues_idle(redis_url: str, key_prefix: str, stop_signal: StopSignal) -> Che
             if not any(waiting.values()):
                 return Check("queues idle", ok=True, detail="no message waits")
     return Check("queues idle", ok=False, detail=str(waiting))
+
+
+def events_relayed(events: Mapping[str, Sequence[str]], orders: Mapping[str, ShopOrder]) -> Check:
+    """Compare the events of each order that arrived outside with how the order ended.
+
+    ``events`` has the types of each order's events, in the order in which they arrived.
+    """
+    wrong = []
+    for order in orders.values():
+        arrived = events.get(order.id, ())
+        last = f"order.{order.status}"
+        if not arrived or arrived[0] != "order.placed" or arrived.count(last) != 1:
+            wrong.append(f"order {order.id} ({order.status}): {', '.join(arrived) or 'no event'}")
+    detail = f"{sum(map(len, events.values()))} events of {len(events)} orders arrived in order"
+    return Check("events_relayed", not wrong, "; ".join(wrong) or detail)

@@ -20,12 +20,14 @@ from sandbox.drive.background_customers import BackgroundCustomers
 from sandbox.drive.checks import (
     Check,
     charged_once,
+    events_relayed,
     no_ghost_charges,
     no_lost_orders,
     queues_idle,
     stock_conserved,
 )
 from sandbox.drive.deadlines import Stopped, StopSignal
+from sandbox.drive.event_follower import EventFollower
 from sandbox.drive.order_placement import ScenarioContext
 from sandbox.drive.order_tracker import OrderTracker
 from sandbox.drive.process_watcher import ProcessWatcher
@@ -48,6 +50,9 @@ from sandbox.reconciliation import check_invariants
 from sandbox.system import System
 
 KEY_PREFIX: Final = "holdfast:"  # the default of the application's setting REDIS_KEY_PREFIX
+
+EVENT_SECONDS: Final = 15
+PUBLISH_AGAIN: Final = ("events", "publish-again", "--transport", "redis")
 
 ChooseGroups = Callable[[Mapping[str, ShopProduct]], Sequence[ScenarioGroup]]
 
@@ -80,6 +85,7 @@ class Drive:
         )
         self._approvals = Approvals(ApiClient(system.base_url, system.shop_token, stop_signal))
         self._processes = ProcessWatcher(system.supervisor, self._tracker)
+        self._events = EventFollower(system.settings["REDIS_URL"])
         url, ledger = system.stripe_url, system.directory.ledger
         self.stripe = None if url is None else ProviderSandbox(url, ledger, stop_signal)
 
@@ -88,6 +94,10 @@ class Drive:
 
         With EXTERNAL=1 the scenarios that kill or break something are left out.
         """
+        with self._events.following():
+            return self._run(choose_groups, with_background_customers=with_background_customers)
+
+    def _run(self, choose_groups: ChooseGroups, *, with_background_customers: bool) -> DriveReport:
         baseline = self._take_baseline()
         groups = self._allowed_groups(choose_groups(baseline.products))
         at_stripe = None if self.stripe is None else self._at_stripe
@@ -260,6 +270,7 @@ class Drive:
                 self._stop_signal,
             ),
             self._invariants_hold(),
+            self._events_relayed(),
         ]
 
     def _stock_conserved(self, baseline: Baseline) -> Check:
@@ -282,6 +293,19 @@ class Drive:
                 "check_invariants", ok=True, detail=output.splitlines()[-1] if output else ""
             )
         return Check("check_invariants", ok=False, detail=output[-2000:])
+
+    def _events_relayed(self) -> Check:
+        """Wait until all events have arrived. What a flushed broker has lost is published again."""
+        for again in (False, True):
+            if again:
+                since = ("--since", "2000-01-01T00:00")
+                manage(self._system.environment, *PUBLISH_AGAIN, *since)
+            for _ in self._stop_signal.attempts(EVENT_SECONDS, pause=0.1, longest=0.5):
+                check = events_relayed(self._events.by_order, self.ended)
+                if check.ok:
+                    repeated = f", {self._events.repeated} of them again" if again else ""
+                    return check._replace(detail=check.detail + repeated)
+        return check
 
     def _show_killed_order(self) -> None:
         """Print the timeline of the order whose worker was killed."""

@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.drive.checks import charged_once, no_ghost_charges, no_lost_orders, stock_conserved
+from sandbox.drive.checks import (
+    charged_once,
+    events_relayed,
+    no_ghost_charges,
+    no_lost_orders,
+    stock_conserved,
+)
 from sandbox.drive.provider_ledger import LedgerPayment, LedgerReader
 from sandbox.drive.shop import ShopOrder, ShopProduct
 from sandbox.reconciliation import statement
@@ -155,3 +161,36 @@ def test_amounts_in_the_ledger_are_compared_in_minor_units(
         for entry in statement(file, "shop")
     ] == [(0, 500, 0), (0, 500, 500), (500, 0, 0)]
     assert show_minor_units(500, currency) == shown
+
+
+ARRIVED = {
+    "paid": ["order.placed", "stock.reserved", "order.confirmed"],
+    "gone": ["order.placed", "order.cancelled"],
+}
+
+
+def test_all_events_arrived_if_each_order_has_its_first_and_its_last() -> None:
+    check = events_relayed(ARRIVED, ORDERS)
+
+    assert check.ok
+    assert check.detail == "5 events of 2 orders arrived in order"
+
+
+@pytest.mark.parametrize(
+    ("arrived", "finding"),
+    [
+        ([], "no event"),
+        (["order.placed", "stock.reserved"], "order.placed, stock.reserved"),
+        (["order.confirmed"], "order.confirmed"),
+        (["order.confirmed", "order.placed"], "order.confirmed, order.placed"),
+        (
+            ["order.placed", "order.confirmed", "order.confirmed"],
+            "order.placed, order.confirmed, order.confirmed",
+        ),
+    ],
+)
+def test_every_event_that_did_not_arrive_is_found(arrived: list[str], finding: str) -> None:
+    check = events_relayed({**ARRIVED, "paid": arrived}, ORDERS)
+
+    assert not check.ok
+    assert check.detail == f"order paid (confirmed): {finding}"
