@@ -17,7 +17,7 @@ from access.credentials import Grant, Scope
 from access.errors import LinkExpired
 from access.links import GuestLink, issuer_of
 from access.throttling import count_failure
-from sagas.bulk_sql import select
+from bulk_sql.statements import select
 
 _TOKEN: Final = re.compile(rb"\w{1,128}", re.ASCII)
 

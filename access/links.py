@@ -14,8 +14,8 @@ from django.core.signing import BadSignature, Signer
 
 from access.credentials import Grant, Scope
 from access.models import LinkGeneration
+from bulk_sql.statements import select
 from clock.now import now
-from sagas.bulk_sql import select
 
 DEFAULT_DAYS: Final = 30
 MAX_DAYS: Final = 90

@@ -16,10 +16,10 @@ import sagas.services
 from approvals.events import ApprovalDecided, ApprovalExtended, ApprovalOpened
 from approvals.models import Approval
 from approvals.states import STATUS_OF, ApprovalStatus, DecidedVia, Decision, DefaultAction
+from bulk_sql.statements import Insert, write
 from clock.now import Now
 from events.event_types import Event, Payload
 from events.services import record
-from sagas.bulk_sql import Insert, write
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ LAYERS: Final = (
     ("events",),
     ("sagas", "outbound"),
     ("adminkit",),
-    ("money", "clock"),
+    ("money", "clock", "bulk_sql"),
 )
 """From top to bottom. A package imports only from layers below its own."""
 

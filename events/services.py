@@ -6,9 +6,9 @@ from uuid import UUID
 
 from django.db import connection
 
+from bulk_sql.statements import Insert, write
 from events.event_types import Event
 from events.models import OutboxEvent
-from sagas.bulk_sql import Insert, write
 
 
 class NotInTransaction(Exception):

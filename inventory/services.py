@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from django.db.models import F, Max, OuterRef, Subquery, Sum
 from django.db.models.functions import Coalesce
 
+from bulk_sql.statements import Insert, Update, select, write
 from events.event_types import Event, OrderedItem
 from events.services import outbox
 from inventory.errors import BelowReserved
@@ -24,7 +25,6 @@ from inventory.models import (
     StockLevel,
     StockMovement,
 )
-from sagas.bulk_sql import Insert, Update, select, write
 
 _LEVELS_BY_SKU_SQL: Final = """
     JOIN inventory_product ON inventory_product.id = product_id

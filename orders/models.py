@@ -14,12 +14,12 @@ from django.db import models
 from django.db.models import OuterRef, Q, Subquery, functions
 
 from access.credentials import Grant
+from bulk_sql.statements import Insert, Update, select, write
 from clock.now import Now
 from orders.customer_waits import CustomerWait, customer_wait
 from orders.errors import IllegalTransition
 from orders.states import SETTLED, TRANSITIONS, OrderStatus
 from payments.history import latest_payment, payment_record
-from sagas.bulk_sql import Insert, Update, select, write
 from sagas.identifiers import new_id
 from sagas.queries.subjects import cancel_requested_at
 from sagas.queries.waits import annotated_wait, is_flagged, wait_annotation

@@ -14,6 +14,7 @@ from psycopg.errors import UniqueViolation
 import inventory.services
 import payments.services
 import sagas.services
+from bulk_sql.statements import Insert
 from events.event_types import Event, OrderedItem
 from events.services import outbox
 from orders.customer_waits import PAYABLE_WAITS
@@ -39,7 +40,6 @@ from payments.errors import AuthenticationRequired
 from payments.history import payments_of
 from payments.services import Charge, ChargeLimits
 from sagas.batch import Rejection
-from sagas.bulk_sql import Insert
 from sagas.correlation import current_correlation_id
 from sagas.queries.waits import waits_of
 from sagas.services import CompensationRequest

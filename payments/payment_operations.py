@@ -19,6 +19,7 @@ from functools import partial
 from typing import Final, TypeVar
 from uuid import UUID
 
+from bulk_sql.statements import Update, select, write
 from outbound.deadline import Deadline
 from payments import provider_calls as calls
 from payments.errors import (
@@ -40,7 +41,6 @@ from payments.provider_types import (
 from payments.recording import record_closings
 from payments.states import PaymentStatus
 from sagas.batch import Output
-from sagas.bulk_sql import Update, select, write
 from sagas.errors import LeaseLost
 from sagas.work import Attempt
 

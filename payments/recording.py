@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
+from bulk_sql.statements import Update, select, write
 from events.event_types import Event
 from events.services import outbox
 from payments.events import (
@@ -15,7 +16,6 @@ from payments.events import (
 from payments.models import Payment
 from payments.states import SOURCES, PaymentStatus
 from sagas.batch import Output
-from sagas.bulk_sql import Update, select, write
 
 
 def record_authorizations(order_ids: Sequence[UUID]) -> None:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.conf import settings
 
+from bulk_sql.statements import Insert, select, write
 from clock.now import Now
 from money.amounts import format_amount
 from payments.errors import CurrencyNotCharged, PaymentInProgress, TooManyPayments
@@ -21,7 +22,6 @@ from payments.recording import (
     record_decline,
 )
 from payments.states import PaymentStatus
-from sagas.bulk_sql import Insert, select, write
 from sagas.identifiers import new_id
 
 __all__ = [

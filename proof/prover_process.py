@@ -15,7 +15,7 @@ from outbound import service
 
 celery: Any = app  # Any, because the method that is used here is private
 
-KEPT_CACHES = frozenset({"sagas.bulk_sql"})
+KEPT_CACHES = frozenset({"bulk_sql.statements"})
 """Modules whose caches depend on nothing but the models."""
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sagas.bulk_sql import Change
+from bulk_sql.statements import Change
 
 Output = dict[str, Any]
 """What a call returns, as JSON. The journal keeps it, and ``record`` receives it."""

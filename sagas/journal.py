@@ -7,9 +7,9 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Case, CharField, Value, When
 
+from bulk_sql.statements import Change, Insert, Update, write
 from sagas import decision
 from sagas.batch import Output
-from sagas.bulk_sql import Change, Insert, Update, write
 from sagas.definition import Saga
 from sagas.messages import CallResult
 from sagas.models import Direction, Outcome, SagaRun, StepAttempt

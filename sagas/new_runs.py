@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Final
 
+from bulk_sql.statements import Change, Insert, write
 from sagas import registry
 from sagas.batch import NewRun
-from sagas.bulk_sql import Change, Insert, write
 from sagas.definition import Saga
 from sagas.dispatch import dispatch
 from sagas.models import SagaRun

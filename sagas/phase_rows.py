@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from bulk_sql.statements import select
 from sagas import journal
 from sagas.batch import Batch, Output, PhaseWrites
-from sagas.bulk_sql import select
 from sagas.compensating import Compensating
 from sagas.decision import Way
 from sagas.definition import Link, Saga, Step

@@ -26,8 +26,8 @@ from django.db import (
     transaction,
 )
 
+from bulk_sql.statements import select
 from sagas.batch import Output
-from sagas.bulk_sql import select
 from sagas.definition import Link, Saga
 from sagas.errors import LeaseLost
 from sagas.group_commit import GroupCommit

@@ -10,10 +10,10 @@ from django.db import transaction
 from django.db.models import Value
 from django.db.models.functions import Greatest
 
+from bulk_sql.statements import Change
 from clock.now import Now
 from sagas import registry
 from sagas.batch import NewRun, Output, Rejection
-from sagas.bulk_sql import Change
 from sagas.definition import Saga
 from sagas.dispatch import dispatch
 from sagas.errors import UnknownWait

@@ -10,8 +10,8 @@ from enum import StrEnum
 
 from django.db import connection, transaction
 
+from bulk_sql.statements import Update, write
 from clock.now import Now
-from sagas.bulk_sql import Update, write
 from sagas.dispatch import dispatch
 from sagas.errors import UnknownSaga, UnknownStep
 from sagas.metrics import REDISPATCHED

@@ -7,12 +7,12 @@ from uuid import UUID
 
 from django.db import transaction
 
+from bulk_sql.statements import Insert, write
 from events.event_types import Event
 from events.services import outbox
 from orders.api.http import idempotency
 from orders.models import IdempotencyRecord
 from proof.seeded_bugs.patching import replace_wherever_imported
-from sagas.bulk_sql import Insert, write
 
 
 def key_stored_after_order() -> None:

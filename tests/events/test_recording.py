@@ -7,10 +7,10 @@ import pytest
 from django.db import transaction
 from pydantic import ValidationError
 
+from bulk_sql.statements import Insert
 from events.event_types import Event, Payload
 from events.models import OutboxEvent
 from events.services import NotInTransaction, outbox, record
-from sagas.bulk_sql import Insert
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -4,12 +4,12 @@ import pytest
 from django.db import transaction
 from pytest_django import Settings
 
+from bulk_sql.statements import write
 from payments import services
 from payments.admin_queries import orders_with_provider_id, payment_details
 from payments.errors import UnknownPaymentMethod, UnknownProvider
 from payments.models import Payment
 from payments.providers.registry import provider_name_for_method, provider_named, providers
-from sagas.bulk_sql import write
 from sagas.identifiers import new_id
 from tests.support.in_memory_provider.provider import CARD, PROVIDER
 from tests.support.payment_attempts import FakeAttempt

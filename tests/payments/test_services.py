@@ -6,13 +6,13 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
+from bulk_sql.statements import write
 from events.models import OutboxEvent
 from payments import services
 from payments.models import Payment
 from payments.providers.stripe.provider import API_VERSION
 from payments.services import Charge, CustomerAction, PendingAction
 from payments.states import SOURCES, PaymentStatus
-from sagas.bulk_sql import write
 from sagas.identifiers import new_id
 from tests.support.payment_attempts import PRICE, prepared_payment
 

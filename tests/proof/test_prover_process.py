@@ -6,11 +6,11 @@ from types import ModuleType
 import pytest
 from django.db import DataError, connection
 
+from bulk_sql.statements import _fields
 from orders.steps import authorize_payment
 from payments.providers.stripe.provider import _client
 from proof.processes import _newest_modules
 from proof.prover_process import application_in_prover
-from sagas.bulk_sql import _fields
 from sagas.models import SagaRun
 from sagas.queries.definitions import _works, find_work
 

@@ -7,7 +7,7 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 
-from sagas.bulk_sql import Insert, Update, select, write
+from bulk_sql.statements import Insert, Update, select, write
 from sagas.identifiers import new_id
 from sagas.models import Direction, Outcome, RunStatus, SagaRun, StepAttempt
 from tests.support.fake_sagas import FakeSagas, journal, start, start_many

@@ -8,11 +8,11 @@ from uuid import UUID
 
 from django.db import transaction
 
+from bulk_sql.statements import write
 from payments import services
 from payments.models import Payment
 from payments.services import Charge
 from sagas.batch import Output
-from sagas.bulk_sql import write
 from sagas.identifiers import new_id
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import pytest
 from django.db import models
 
-from sagas import bulk_sql
+from bulk_sql import statements
 from sagas.messages import CallResult
 from sagas.models import SagaRun
 from sagas.phase_rows import PhaseRows
@@ -23,7 +23,7 @@ def without_row_locks(monkeypatch: pytest.MonkeyPatch, model: type[M]) -> None:
         return objects.all()
 
     monkeypatch.setattr(objects, "select_for_update", read)
-    text = bulk_sql._select
+    text = statements._select
 
     def text_without_lock(
         read_model: type[models.Model],
@@ -33,7 +33,7 @@ def without_row_locks(monkeypatch: pytest.MonkeyPatch, model: type[M]) -> None:
     ) -> str:
         return text(read_model, condition, lock and read_model is not model, also)
 
-    monkeypatch.setattr(bulk_sql, "_select", text_without_lock)
+    monkeypatch.setattr(statements, "_select", text_without_lock)
 
 
 def without_leases(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,13 +7,13 @@ import pytest
 from django.db import transaction
 from pytest_django import Settings
 
+from bulk_sql.statements import write
 from payments import services
 from payments.errors import AmountMismatch, OutcomeUnknown, PaymentClosed, WrongStatus
 from payments.models import Payment, Refund
 from payments.provider_reconciliation import ProviderPaymentState, read_payments, read_providers
 from payments.provider_types import PaymentKey
 from payments.services import Charge
-from sagas.bulk_sql import write
 from sagas.identifiers import new_id
 from tests.payments.contract.providers import (
     AMOUNT,

@@ -1,0 +1,1 @@
+"""Statements over sets of rows. Every other package may import this one."""
