@@ -60,6 +60,7 @@ def _orders(request: HttpRequest) -> Sequence[MenuItem | None]:
         _list_link(request, "playlist_add_check", "desk.bulkaction"),
         _list_link(request, "credit_card", "payments.payment"),
         _list_link(request, "history", "events.outboxevent"),
+        _list_link(request, "outbox", "events.transportposition"),
     ]
 
 

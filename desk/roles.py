@@ -25,6 +25,7 @@ SEE_EVERYTHING: Final = (
     "inventory.view_reservation",
     "inventory.view_warehouse",
     "events.view_outboxevent",
+    "events.view_transportposition",
     "invariants.view_reconciliationbreak",
     "desk.view_operatoraction",
     "desk.view_bulkaction",
