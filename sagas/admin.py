@@ -205,9 +205,8 @@ class SagaRunAdmin(RecordAdmin[SagaRun]):
     def current_step(self, run: SagaRun) -> str | None:
         if not run.step:
             return None
-        is_tried = (
-            run.attempt_count and not run.waits_for
-        )  # a look at what it waits for is no attempt
+        # A look at what it waits for is no attempt.
+        is_tried = run.attempt_count and not run.waits_for
         return f"{run.step}, attempt {run.attempt_count}" if is_tried else run.step
 
     @admin.display(description="waits for", empty_value="")

@@ -62,6 +62,7 @@ def test_a_reader_of_redis_gets_every_event_though_everything_is_killed(
     assert arrived.by_key == expected()
 
 
+@pytest.mark.prove
 def test_a_reader_of_kafka_gets_every_event_though_relays_and_reader_are_killed(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
