@@ -7,7 +7,7 @@ import time
 from collections import deque
 from typing import Final
 
-from django.db import DatabaseError, close_old_connections
+from django.db import Error, close_old_connections
 
 from events.relay.positions import Lease, LeaseLost, acquire, advance, go_back, release, renew
 from events.relay.reading import SettledNumber, events_between
@@ -64,7 +64,7 @@ class Relay:
                 self._run_once()
             except LeaseLost:
                 log.warning("events.lease_lost", extra={"transport": self.transport.name})
-            except DatabaseError as error:
+            except Error as error:
                 log.warning("events.database_failed", extra={"error": str(error)})
                 close_old_connections()
                 self._wait(1.0)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models.functions import Now
 
 from events.event_types import Event, Payload
@@ -234,6 +234,28 @@ def test_a_new_transport_begins_where_the_setting_says(
 
     assert shelf.received == received
     assert position().leased_until is None
+
+
+@pytest.mark.parametrize("error", [OperationalError("gone"), InterfaceError("closed")])
+def test_a_database_that_is_away_costs_time_only(
+    shelf: Shelf, waited: list[float], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    stop = threading.Event()
+    relay = Relay(shelf, "relay", from_first=True, stop=stop)
+    record_events(1)
+    looks: list[Exception | None] = [error, None]
+
+    def step(lease: Lease) -> Lease:
+        if failure := looks.pop(0):
+            raise failure
+        stop.set()
+        return Relay.step(relay, lease)
+
+    monkeypatch.setattr(relay, "step", step)
+    relay.run()
+
+    assert shelf.received == [1]
+    assert waited == [1.0]
 
 
 def test_the_lease_is_longer_than_all_that_a_relay_does_between_two_renewals() -> None:
