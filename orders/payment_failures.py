@@ -48,7 +48,7 @@ PAYMENT_FAILURES: Final = {
     ),
     RefundFailed: FailureText(
         "The refund failed at the provider: the money did not reach the customer.",
-        "Refund the payment again in the provider's dashboard, then retry the order.",
+        "Refund the payment again in the provider's dashboard, unless that was done. Then retry the order.",
         REFUND_REPEATED,
         REFUND,
     ),

@@ -280,28 +280,31 @@ def _close(payment: Payment, attempt: Attempt, deadline: Deadline) -> Output:
 def _refund(
     payment: Payment, captured: ProviderPayment, attempt: Attempt, deadline: Deadline
 ) -> None:
-    """Refund all that was taken. Raises RefundPending until the refund has succeeded.
+    """Refund all that was taken. Raises RefundPending until the money is returned.
 
     The provider's refund carries our refund's id in its metadata, so it is found again
-    after a lost answer. Refunds that staff made in the provider's dashboard count too.
+    after a lost answer. Refunds that staff made in the provider's dashboard count too: after ours has
+    failed, such a one takes its place. Raises RefundFailed while there is none.
     """
-    known = calls.provider_of(payment).list_refunds(captured.id, deadline=deadline)
-    missing = captured.captured_minor - _sum_returned(known)
+    refunds = calls.provider_of(payment).list_refunds(captured.id, deadline=deadline)
+    missing = captured.captured_minor - _sum_returned(refunds)
     refund = payment.refunds.first()
-    ours = next((listed for listed in known if refund and _is_ours(listed, refund)), None)
+    ours = next((listed for listed in refunds if refund and _is_ours(listed, refund)), None)
     if ours is None:
         if missing <= 0:
             return
         refund = refund or attempt.checkpoint(partial(_prepare_refund, payment, missing))
         create = partial(_create_refund, payment, refund, captured.id, deadline)
         ours = calls.call(payment, "refund", create)
-    attempt.checkpoint(partial(_store_refund, payment, ours))
+        refunds = [*(listed for listed in refunds if listed.id != ours.id), ours]
+        missing = captured.captured_minor - _sum_returned(refunds)
+    counting = _in_place_of(ours, refunds, missing)
+    attempt.checkpoint(partial(_store_refund, payment, counting))
     if missing <= 0:
         return
-    if ours.status in (RefundStatus.FAILED, RefundStatus.CANCELLED):
+    if counting.status in _NOT_RETURNED:
         raise RefundFailed(f"{ours.id} {ours.status}: {ours.failure_reason}")
-    if ours.status != RefundStatus.SUCCEEDED:
-        raise RefundPending(f"{ours.id} is {ours.status}")
+    raise RefundPending(f"{counting.id} is {counting.status}")
 
 
 def _create_refund(
@@ -331,6 +334,22 @@ def _is_ours(provider_refund: ProviderRefund, refund: Refund) -> bool:
 
 def _store_refund(payment: Payment, provider_refund: ProviderRefund) -> None:
     payment.refunds.update(status=provider_refund.status, provider_refund_id=provider_refund.id)
+
+
+_NOT_RETURNED: Final = (RefundStatus.FAILED, RefundStatus.CANCELLED)
+
+
+def _in_place_of(
+    ours: ProviderRefund, refunds: list[ProviderRefund], missing: int
+) -> ProviderRefund:
+    """Return our refund or, if it failed, one that staff made and that returns what is ``missing``."""
+    if ours.status not in _NOT_RETURNED:
+        return ours
+    if missing <= 0:
+        return next(listed for listed in refunds if listed.status == RefundStatus.SUCCEEDED)
+    ended = (*_NOT_RETURNED, RefundStatus.SUCCEEDED)
+    under_way = [listed for listed in refunds if listed.status not in ended]
+    return under_way[0] if sum(each.amount_minor for each in under_way) >= missing else ours
 
 
 def _sum_returned(refunds: list[ProviderRefund]) -> int:

@@ -16,9 +16,8 @@ from sagas.run_state import (
     escalated,
     flagged,
     is_over,
-    is_stuck,
     retry_of,
-    stuck_reason,
+    why_staff_are_called,
     with_progress,
     without_wait,
 )
@@ -89,11 +88,11 @@ class Compensating:
         return at_step(state, "")._replace(status=RunStatus.COMPENSATED)
 
     def _backed_off(self, state: RunState, step: Step, answer: Answer, moment: Moment) -> RunState:
-        tries, retry = self.progress(state, step).tries, retry_of(step.compensating_action)
-        state = _changed(state, step, not_before=moment.at + retry.delay(tries, moment.jitter))
-        if not is_stuck(retry, tries):
-            return state
-        return flagged(state, stuck_reason(step.compensation_name, tries, answer))
+        tries, work = self.progress(state, step).tries, step.compensating_action
+        delay = retry_of(work).delay(tries, moment.jitter)
+        state = _changed(state, step, not_before=moment.at + delay)
+        reason = why_staff_are_called(work, step.compensation_name, tries, answer)
+        return flagged(state, reason) if reason else state
 
     def _pending(self, state: RunState, step: Step, answer: Answer, moment: Moment) -> RunState:
         """Wait for an answer that comes later: look again by schedule, at the latest at the deadline.

@@ -18,9 +18,8 @@ from sagas.run_state import (
     escalated,
     flagged,
     is_over,
-    is_stuck,
     retry_of,
-    stuck_reason,
+    why_staff_are_called,
     with_progress,
     without_wait,
 )
@@ -135,12 +134,10 @@ class Forward:
         return at_step(state, "")._replace(status=RunStatus.COMPENSATING)
 
     def _backed_off(self, state: RunState, step: Step, answer: Answer, moment: Moment) -> RunState:
-        retry = retry_of(step.action)
-        delay = retry.delay(state.tries, moment.jitter)
+        delay = retry_of(step.action).delay(state.tries, moment.jitter)
         state = state._replace(not_before=moment.at + delay)
-        if not is_stuck(retry, state.tries):
-            return state
-        return flagged(state, stuck_reason(step.name, state.tries, answer))
+        reason = why_staff_are_called(step.action, step.name, state.tries, answer)
+        return flagged(state, reason) if reason else state
 
     # -- waiting -----------------------------------------------------------------------------
 

@@ -153,9 +153,11 @@ def flagged(state: RunState, reason: str) -> RunState:
     return state if state.is_paused else state._replace(attention_reason=reason)
 
 
-def is_stuck(retry: RetryPolicy, tries: int) -> bool:
-    return tries >= ATTENTION_AFTER_TRIES or retry.is_spent(tries)
-
-
-def stuck_reason(name: str, tries: int, last: Answer) -> str:
-    return f"{name}: {tries} attempts, last {last.outcome} {last.error}"
+def why_staff_are_called(work: Work | None, name: str, tries: int, last: Answer) -> str:
+    """Return the reason of a flag: after some attempts, or at once for a declared failure; or empty."""
+    if isinstance(work, Remote) and last.error in work.failure_texts:
+        text = work.failure_texts[last.error]
+        return f"{text.happened} {text.remedy}"
+    if tries >= ATTENTION_AFTER_TRIES or retry_of(work).is_spent(tries):
+        return f"{name}: {tries} attempts, last {last.outcome} {last.error}"
+    return ""

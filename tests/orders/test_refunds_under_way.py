@@ -16,7 +16,7 @@ from payments.models import Payment, Refund
 from payments.provider_reconciliation import read_providers
 from payments.states import PaymentStatus
 from sagas.models import RunStatus, SagaRun, StepAttempt
-from sagas.services import nudge
+from sagas.services import nudge, retry_now
 from sagas.sweep import sweep
 from sandbox.stripe_process import SandboxServer
 from tests.support.clock import advance, database_time, move_to, play
@@ -240,14 +240,14 @@ def test_a_refund_that_fails_is_no_longer_waited_for(alice: Customer) -> None:
 
     order = alice.look()
 
-    assert (order["status"], order["waiting_for"]) == ("cancelling", None)
+    assert (order["status"], order["waiting_for"]["code"]) == ("cancelling", "shop_attention")
     assert waiting_runs(alice) == 0
     assert Refund.objects.get().status == "failed"
-    for _ in range(20):
-        if alice.is_flagged():
-            break
-        alice.look()
     assert alice.is_flagged()
+    assert alice.run.attention_reason == (
+        "The refund failed at the provider: the money did not reach the customer. Refund the payment"
+        " again in the provider's dashboard, unless that was done. Then retry the order."
+    )
     last = StepAttempt.objects.latest("ended_at")
     assert (last.outcome, last.error) == ("failed", "RefundFailed")
 
@@ -279,6 +279,12 @@ def test_a_failed_refund_breaks_no_invariant_while_staff_have_time_for_it(alice:
     assert broken(alice) == {"M13"}
 
 
+def shown_refund() -> tuple[str, str]:
+    """Return the provider's id and the status of the refund that the desk shows."""
+    refund = Refund.objects.get()
+    return refund.provider_refund_id, refund.status
+
+
 def test_a_refund_in_the_providers_dashboard_ends_a_failed_one(alice: Customer) -> None:
     alice.stripe.settle_refund(alice.refund, "fail")
     alice.look()
@@ -291,9 +297,16 @@ def test_a_refund_in_the_providers_dashboard_ends_a_failed_one(alice: Customer) 
         **call_options(),
     )
 
-    assert alice.look()["status"] == "cancelling"  # the second one is still on its way
+    retry_now(alice.run.pk)
+    under_way = alice.look()
+    assert (under_way["status"], under_way["waiting_for"]["code"]) == ("cancelling", "refund_pending")
+    assert not alice.is_flagged()
+    assert shown_refund() == (second.id, "pending")
+    assert broken(alice) == set()
+
     alice.stripe.settle_refund(second.id, "succeed")
     assert alice.look()["status"] == "cancelled"
+    assert shown_refund() == (second.id, "succeeded")
     assert broken(alice, Strictness.AT_REST) == set()
 
 

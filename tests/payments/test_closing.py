@@ -333,6 +333,24 @@ def test_a_refund_from_the_dashboard_settles_a_failed_refund(
 
     assert close(payment, 3) == ended_as(payment, "refunded")
     assert sorted(refunds_of(sandbox_stripe, payment)) == [("failed", PRICE), ("succeeded", PRICE)]
+    assert Refund.objects.get().status == "succeeded"
+
+
+def test_a_refund_from_the_dashboard_that_returns_too_little_does_not_settle_a_failed_one(
+    sandbox_stripe: SandboxServer,
+) -> None:
+    payment = mark_closing(captured("pm_card_refundFail"))
+    sandbox_stripe.add_fault("refunds.create", "reset_after", times=1)
+    with pytest.raises(OutcomeUnknown):
+        close(payment)
+    sandbox_stripe.advance(UNTIL_REFUNDS_SETTLE)
+    with pytest.raises(RefundFailed):
+        close(payment, 2)
+
+    refund_from_the_dashboard(payment, PRICE - 1)
+
+    with pytest.raises(RefundFailed):
+        close(payment, 3)
     assert Refund.objects.get().status == "failed"
 
 

@@ -117,6 +117,10 @@ def test_a_declared_failure_has_the_name_that_its_step_declares_and_is_no_bug_in
     assert errors == ([] if is_declared else ["call.failed"])
     [attempt] = attempts_for(run.subject_id)
     assert attempt.failure == (KEY_TEXT if is_declared else None)
+    # Staff are called for a declared failure at once: only they can end it.
+    run.refresh_from_db()
+    called = f"{KEY_TEXT.happened} {KEY_TEXT.remedy}" if is_declared else ""
+    assert (run.needs_attention, run.attention_reason) == (is_declared, called)
 
 
 def test_a_rejected_call_makes_the_run_compensate_with_its_reason(
