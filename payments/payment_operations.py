@@ -284,7 +284,7 @@ def _refund(
 
     The provider's refund carries our refund's id in its metadata, so it is found again
     after a lost answer. Refunds that staff made in the provider's dashboard count too: after ours has
-    failed, such a one takes its place. Raises RefundFailed while there is none.
+    failed, such a one takes its place. Without it raises RefundFailed.
     """
     refunds = calls.provider_of(payment).list_refunds(captured.id, deadline=deadline)
     missing = captured.captured_minor - _sum_returned(refunds)
@@ -349,7 +349,7 @@ def _in_place_of(
         return next(listed for listed in refunds if listed.status == RefundStatus.SUCCEEDED)
     ended = (*_NOT_RETURNED, RefundStatus.SUCCEEDED)
     under_way = [listed for listed in refunds if listed.status not in ended]
-    return under_way[0] if sum(each.amount_minor for each in under_way) >= missing else ours
+    return under_way[0] if sum(listed.amount_minor for listed in under_way) >= missing else ours
 
 
 def _sum_returned(refunds: list[ProviderRefund]) -> int:

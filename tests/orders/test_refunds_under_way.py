@@ -299,7 +299,10 @@ def test_a_refund_in_the_providers_dashboard_ends_a_failed_one(alice: Customer) 
 
     retry_now(alice.run.pk)
     under_way = alice.look()
-    assert (under_way["status"], under_way["waiting_for"]["code"]) == ("cancelling", "refund_pending")
+    assert (under_way["status"], under_way["waiting_for"]["code"]) == (
+        "cancelling",
+        "refund_pending",
+    )
     assert not alice.is_flagged()
     assert shown_refund() == (second.id, "pending")
     assert broken(alice) == set()
