@@ -348,14 +348,9 @@ def steps_of(alice: PayingCustomer) -> list[str]:
     ]
 
 
-AUTHENTICATION_AWAITED = (
-    "Waiting for you to confirm the payment at your bank."
-    " Otherwise the order is cancelled, and nothing is charged."
-)
-ANOTHER_AWAITED = (
-    "Your card has insufficient funds. Waiting for you to pay with another card."
-    " Otherwise the order is cancelled."
-)
+AUTHENTICATION_AWAITED = "Waiting for you to confirm the payment at your bank."
+OTHERWISE = " Otherwise the order is cancelled, and nothing is charged."
+ANOTHER_AWAITED = "Your card has insufficient funds. Waiting for you to pay with another card."
 
 
 def test_a_wait_is_one_entry_however_often_it_is_looked_at(alice: PayingCustomer) -> None:
@@ -364,7 +359,7 @@ def test_a_wait_is_one_entry_however_often_it_is_looked_at(alice: PayingCustomer
         alice.look()
 
     [waiting] = [entry for entry in alice.timeline if entry["code"] == "authorize_payment.pending"]
-    assert (waiting["message"], waiting["attempt"]) == (AUTHENTICATION_AWAITED, None)
+    assert (waiting["message"], waiting["attempt"]) == (AUTHENTICATION_AWAITED + OTHERWISE, None)
     assert waiting["until"] == order["waiting_for"]["until"]
     assert waiting["at"] == order["waiting_for"]["since"]
 
@@ -388,13 +383,15 @@ def test_a_look_that_fails_is_no_entry(alice: PayingCustomer) -> None:
 
     assert steps_of(alice) == [
         "Asking your bank to reserve the money: started.",
-        AUTHENTICATION_AWAITED,
+        AUTHENTICATION_AWAITED + OTHERWISE,
     ]
 
 
 def test_another_payment_is_an_entry_of_its_own(alice: PayingCustomer) -> None:
     alice.order(DECLINED)
+    assert steps_of(alice)[-1] == f"{ANOTHER_AWAITED} Otherwise the order is cancelled."
     alice.pay(DECLINED)
+    assert steps_of(alice)[-2:] == [ANOTHER_AWAITED, "You chose another way to pay."]
     alice.deliver()
     alice.pay(GOOD)
     alice.deliver()
