@@ -411,13 +411,20 @@ def test_an_order_that_could_not_be_paid_in_time_waits_for_that_refund_while_com
     run = SagaRun.objects.get()
     order = Order.objects.get()
     assert (run.status, run.waits_for) == (RunStatus.COMPENSATING, "refund_pending")
-    assert (run.reason, run.reason_detail) == ("payment_declined", "earlier_refund_pending")
+    assert (run.reason, run.reason_detail) == ("not_paid_in_time", "earlier_refund_pending")
     assert StockLevel.objects.get(product__sku="MUG").reserved == 0
     reason = replaced.get(f"{ORDERS}/{order.pk}").body["reason"]
-    assert reason == "Your earlier payment was not returned in time."
+    assert reason == "The order was not paid in time."
+    entries = replaced.get(f"{ORDERS}/{order.pk}/timeline").body["entries"]
+    [overdue] = [entry for entry in entries if entry["code"] == "authorize_payment.overdue"]
+    assert overdue["message"] == reason
 
     PROVIDER.advance(SECONDS_OF_A_REFUND)
     nudge(subject_ids=[order.pk])
     messages.deliver_all()
     order.refresh_from_db()
     assert order.status == "cancelled"
+    assert replaced.get(f"{ORDERS}/{order.pk}").body["reason"] == (
+        "The order was not paid in time, because your earlier payment was not returned before."
+        " It is returned now."
+    )

@@ -419,11 +419,19 @@ def test_an_abandoned_authentication_was_not_refused(alice: PayingCustomer) -> N
     assert not [entry for entry in alice.timeline if "refused" in entry["message"]]
 
 
-def test_a_decline_says_why_when_the_time_is_over(alice: PayingCustomer) -> None:
+def test_past_the_time_to_pay_otherwise_the_order_was_not_paid_and_not_refused(
+    alice: PayingCustomer,
+) -> None:
     alice.order(DECLINED)
     advance(GRACE)
     sweep()
     alice.deliver()
 
-    [end] = [entry for entry in alice.timeline if entry["code"] == "authorize_payment.rejected"]
-    assert end["message"] == "Your card has insufficient funds."
+    assert steps_of(alice) == [
+        "Asking your bank to reserve the money: started.",
+        ANOTHER_AWAITED,
+        "The order was not paid in time.",
+        "The payment is cancelled: no money is held.",
+    ]
+    [overdue] = [entry for entry in alice.timeline if entry["code"] == "authorize_payment.overdue"]
+    assert (overdue["message"], overdue["until"]) == ("The order was not paid in time.", None)
