@@ -6,6 +6,7 @@ import pytest
 from pytest_django import Settings
 
 import sagas.services
+from access.credentials import Scope
 from access.links import new_link
 from payments.models import Payment
 from payments.states import PaymentStatus
@@ -229,6 +230,24 @@ def test_a_check_of_an_order_that_waits_for_no_authentication_asks_nothing(
     assert order["links"]["check"] is None
     assert SagaRun.objects.get().nudge_count == before
     assert alice.messages.waiting == []
+
+
+def test_a_caller_that_may_only_read_is_offered_no_payment(alice: PayingCustomer) -> None:
+    waiting = alice.order(ASKING)
+    link = new_link(alice.order_id, alice.storefront.customer, days=1, may_cancel=False)
+    reader = Storefront(alice.storefront.customer, scopes=(Scope.READ,))
+
+    bodies = (
+        reader.get(f"{ORDERS}/{alice.order_id}").body,
+        reader.get(f"/api/v1/guest/orders/{link.token()}").body,
+    )
+
+    assert waiting["next_action"] is not None
+    for body in bodies:
+        assert body["waiting_for"] == waiting["waiting_for"]
+        assert (body["next_action"], body["can_cancel"]) == (None, False)
+        offered = {name for name, address in body["links"].items() if address is not None}
+        assert offered == {"self", "timeline", "events"}
 
 
 def test_a_guest_can_say_that_they_are_back(alice: PayingCustomer, stranger: Storefront) -> None:
