@@ -101,8 +101,8 @@ def customer_timelines(
 ) -> Mapping[UUID, list[TimelineEvent]]:
     """Return the timeline of each order, oldest first, in four statements for all of them.
 
-    ``payments`` has every payment of these orders. What an order waits for now has its deadline, if
-    the orders were read ``with_progress``.
+    ``payments`` has every payment of these orders. What an order waits for now has its deadline, and
+    what was promised for it, if the orders were read ``with_progress``.
     """
     events = recent_events(orders, MAX_ATTEMPTS)
     return {
@@ -123,11 +123,12 @@ class _Timeline:
         self._waits: dict[UUID, str] = {}  # what each run waits for, by its id
         self._looks: set[tuple[UUID, str]] = set()  # runs and what they call while they wait
         self._began: dict[str, TimelineEvent] = {}  # the last entry of each wait, by its code
+        self._before: dict[str, str] = {}  # what such an entry says first, by the same code
 
     def rendered(self, events: Sequence[OrderEvent]) -> list[TimelineEvent]:
         entries = [entry for event in events for entry in self._entries(event)]
         entries += self._payments_until(None)
-        self._add_deadline(entries)
+        self._add_promise(entries)
         return sorted(entries, key=lambda entry: entry.at)
 
     def _entries(self, event: OrderEvent) -> Iterator[TimelineEvent]:
@@ -169,7 +170,9 @@ class _Timeline:
             if self._waits.get(attempt.run_id) != awaited.code:
                 self._waits[attempt.run_id] = awaited.code
                 code = f"{attempt.name}.{awaited.outcome}"
-                self._began[awaited.code] = TimelineEvent(at, "step", code, awaited.text)
+                message = f"{awaited.before} {awaited.text}".strip()
+                self._began[awaited.code] = TimelineEvent(at, "step", code, message)
+                self._before[awaited.code] = awaited.before
                 yield self._began[awaited.code]
         elif isinstance(attempt.work, Wait):
             has_waited = attempt.started_at != attempt.ended_at
@@ -187,8 +190,8 @@ class _Timeline:
         if not any(run == look[0] for run, _ in self._looks):
             self._waits.pop(look[0], None)
 
-    def _add_deadline(self, entries: list[TimelineEvent]) -> None:
-        """Give the entry of the wait that has not ended its deadline.
+    def _add_promise(self, entries: list[TimelineEvent]) -> None:
+        """Give the entry of the wait that has not ended its deadline, and what was promised for it.
 
         A wait step that has not ended gets its entry here: it is not in the journal yet.
         """
@@ -197,16 +200,19 @@ class _Timeline:
             return
         if wait.code in self._began:
             position = entries.index(self._began[wait.code])
-            entries[position] = replace(entries[position], until=wait.until)
-        elif isinstance(work := find_work(wait.code), Wait):
-            began = _wait_began(wait.since, wait.code, work.waits_for)
-            entries.append(replace(began, until=wait.until))
+            message = f"{self._before[wait.code]} {wait.entry}".strip()
+            entries[position] = replace(entries[position], message=message, until=wait.until)
+        elif isinstance(find_work(wait.code), Wait):
+            code = f"{wait.code}.pending"
+            entries.append(TimelineEvent(wait.since, "step", code, wait.entry, until=wait.until))
 
 
 class _Awaited(NamedTuple):
     code: str
     outcome: str
     text: str
+    before: str = ""
+    """Why it waits: the sentence about a decline."""
 
 
 def _awaited(attempt: AttemptView) -> _Awaited | None:
@@ -220,10 +226,9 @@ def _awaited(attempt: AttemptView) -> _Awaited | None:
     known = attempt.work.pending_by_code.get(attempt.error)
     if known is None:
         return None
-    text = _wait_text(known.waits_for)
-    if attempt.error == AnotherPaymentNeeded.code:
-        text = f"{decline_for_customer(attempt.detail).message} {text}"
-    return _Awaited(attempt.error, attempt.outcome, text)
+    is_decline = attempt.error == AnotherPaymentNeeded.code
+    before = decline_for_customer(attempt.detail).message if is_decline else ""
+    return _Awaited(attempt.error, attempt.outcome, _wait_text(known.waits_for), before)
 
 
 def _wait_began(at: datetime, name: str, text: WaitText) -> TimelineEvent:
@@ -231,7 +236,8 @@ def _wait_began(at: datetime, name: str, text: WaitText) -> TimelineEvent:
 
 
 def _wait_text(text: WaitText) -> str:
-    return f"Waiting for {text.customer}. Otherwise {text.then}."
+    """Return what was waited for. What was promised is known only of a wait that has not ended."""
+    return f"Waiting for {text.customer}."
 
 
 def _step(at: datetime, attempt: AttemptView, outcome: str) -> TimelineEvent:

@@ -21,6 +21,8 @@ class CustomerWait:
 
     code: str
     message: str
+    entry: str = ""
+    """The message of its entry in the order's timeline, while the order waits."""
     since: datetime | None = None
     until: datetime | None = None
     can_pay: bool = False
@@ -56,17 +58,24 @@ def customer_wait(
         return None  # a payment by another method is stored, and a worker makes it
     return CustomerWait(
         wait.code,
-        _message(wait),
-        wait.since,
-        wait.until,
+        _over(wait) if wait.is_over else f"We are waiting for {_awaited(wait)}",
+        entry=f"Waiting for {_awaited(wait)}",
+        since=wait.since,
+        until=wait.until,
         can_pay=is_payable and not wait.is_over,
         payment_number=payment.number if is_payable and payment else 0,
     )
 
 
-def _message(wait: WaitView) -> str:
+def _awaited(wait: WaitView) -> str:
+    """Return what the order waits for, with what was promised for the deadline or has become of it."""
+    text = wait.text
     if wait.is_over:
-        return f"The time for this is over: {wait.text.then}."
-    if wait.is_escalated and wait.text.late:
-        return f"We are waiting for {wait.text.late}."
-    return f"We are waiting for {wait.text.customer}. Otherwise {wait.text.then}."
+        return f"{text.customer}. {_over(wait)}"
+    if wait.is_escalated:  # what was promised has happened
+        return f"{text.late}." if text.late else f"{text.customer}. It takes longer than usual."
+    return f"{text.customer}. Otherwise {text.then}."
+
+
+def _over(wait: WaitView) -> str:
+    return f"The time for this is over: {wait.text.then}."

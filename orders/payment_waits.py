@@ -10,10 +10,10 @@ from payments.errors import (
     AuthenticationAbandoned,
     AuthenticationRequired,
     EarlierRefundPending,
-    PaymentDeclined,
+    NotPaidInTime,
     RefundPending,
 )
-from sagas.descriptions import WaitText
+from sagas.descriptions import RejectionText, WaitText
 from sagas.retry_policy import RetryPolicy
 from sagas.work import Escalate, PendingCall, Reject
 
@@ -45,7 +45,7 @@ CUSTOMER_WAITS: Final = (
             then="the order is cancelled",
         ),
         deadline=CUSTOMERS_TIME,
-        overdue=Reject(PaymentDeclined.code),
+        overdue=Reject(NotPaidInTime.code),
         look_again=RetryPolicy(timedelta(minutes=10), timedelta(minutes=30)),
     ),
     PendingCall(
@@ -56,12 +56,27 @@ CUSTOMER_WAITS: Final = (
             then="the order is cancelled",
         ),
         deadline=CUSTOMERS_TIME,
-        overdue=Reject(PaymentDeclined.code),
+        overdue=Reject(NotPaidInTime.code),
         look_again=CUSTOMER_LOOKS,
     ),
 )
 """What an order waits for while its customer can still pay, within the setting PAYMENT_GRACE."""
 
+OVERDUE_PAYMENT: Final = {
+    AuthenticationAbandoned.code: RejectionText(
+        "You did not confirm the payment at your bank in time. You have not been charged.",
+        until_compensated="You did not confirm the payment at your bank in time.",
+    ),
+    NotPaidInTime.code: RejectionText(
+        "The order was not paid in time. You have not been charged.",
+        by_detail={
+            EarlierRefundPending.code: "The order was not paid in time, because your earlier payment"
+            " was not returned before. It is returned now."
+        },
+        until_compensated="The order was not paid in time.",
+    ),
+}
+"""What the customer reads when that time is over."""
 
 REFUND_WAIT: Final = PendingCall(
     RefundPending,

@@ -94,6 +94,7 @@ def open_review(batch: Batch) -> None:
         staff="an approval of the order",
         customer="the shop to review your order",
         then=THEN[default_action()],
+        late="the shop to review your order. It takes longer than usual, and the shop was reminded",
     ),
     deadline=settings.REVIEW_TIME,
     overdue=Escalate(  # if the approval says so

@@ -10,8 +10,8 @@ step                     kind    compensation               the run compensates 
 =======================  ======  =========================  =======================================
 ``reserve_stock``        local   ``release_stock``          an item is out of stock
 ``authorize_payment``    remote  ``void_authorization``     the payment is declined, rejected or not
-                                                            authenticated in time, or none of 8
-                                                            attempts had a result
+                                                            made in time, or none of 8 attempts had
+                                                            a result
 ``await_review``         wait    ``withdraw_review``        staff reject it, or do not decide in time
 ``confirm_order``        local   ``withdraw_confirmation``  its stock is no longer held in full
 ``capture_payment``      remote  ``refund_payment``         the authorization has expired

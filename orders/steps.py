@@ -22,7 +22,7 @@ from orders.events import OrderCancelled, OrderConfirmationWithdrawn, OrderConfi
 from orders.metrics import count_after_commit
 from orders.models import Cause, Order, lines_of, orders_by_id
 from orders.payment_failures import PAYMENT_FAILURES
-from orders.payment_waits import CUSTOMER_WAITS, REFUND_WAIT
+from orders.payment_waits import CUSTOMER_WAITS, OVERDUE_PAYMENT, REFUND_WAIT
 from orders.states import OrderStatus
 from payments.decline_messages import DECLINE_MESSAGES, DECLINED
 from payments.errors import (
@@ -32,9 +32,11 @@ from payments.errors import (
     DeadlinePassed,
     EarlierRefundPending,
     NotDoneYet,
+    NotPaidInTime,
     OutcomeUnknown,
     PaymentClosed,
     PaymentDeclined,
+    PaymentError,
     RefundPending,
     RequestRejected,
 )
@@ -66,13 +68,6 @@ DECLINED_PAYMENT: Final = {
     PaymentDeclined.code: RejectionText(DECLINED, by_detail=DECLINE_MESSAGES),
 }
 """The decline code of the provider is the rejection's detail."""
-
-ABANDONED_PAYMENT: Final = {
-    AuthenticationAbandoned.code: RejectionText(
-        "You did not confirm the payment at your bank in time. You have not been charged.",
-        until_compensated="You did not confirm the payment at your bank in time.",
-    ),
-}
 
 REJECTED_PAYMENT: Final = {
     RequestRejected.code: RejectionText(
@@ -156,8 +151,8 @@ def record_closing(batch: Batch) -> None:
     operations=("create", "confirm"),
     prepare=prepare_payment,
     record=record_authorization,
-    rejected_by=(PaymentDeclined, RequestRejected),  # the first includes AuthenticationAbandoned
-    rejections=DECLINED_PAYMENT | ABANDONED_PAYMENT | REJECTED_PAYMENT,
+    rejected_by=(PaymentDeclined, RequestRejected),  # the first includes those whose time is over
+    rejections=DECLINED_PAYMENT | OVERDUE_PAYMENT | REJECTED_PAYMENT,
     transient=PAYMENT_TRANSIENT,
     unknown=(OutcomeUnknown,),
     pending=CUSTOMER_WAITS,
@@ -190,18 +185,25 @@ def authorize_payment(attempt: Attempt) -> Output:
         raise
     except RefundPending as pending:
         if attempt.is_overdue:
-            raise PaymentDeclined(EarlierRefundPending.code) from None
+            raise NotPaidInTime(EarlierRefundPending.code) from None
         raise EarlierRefundPending(str(pending), attempt.waiting_until) from None
     except PaymentClosed:
         raise
     except PaymentDeclined as declined:
-        if attempt.is_overdue or not settings.PAYMENT_GRACE:
-            raise
-        if not payments.services.accepts_another_payment(attempt.subject_id):
-            raise
-        code = declined.decline_code
-        attempt.checkpoint(partial(payments.services.record_decline, attempt.subject_id, code))
-        raise AnotherPaymentNeeded(code, attempt.waiting_until) from None
+        raise _after_decline(attempt, declined) from None
+
+
+def _after_decline(attempt: Attempt, declined: PaymentDeclined) -> PaymentError:
+    """Return the error that waits for another payment, or that rejects the order."""
+    decline_code = declined.decline_code
+    if attempt.is_overdue and payments.services.was_declined_before(attempt.subject_id):
+        return NotPaidInTime(decline_code)
+    if attempt.is_overdue or not settings.PAYMENT_GRACE:
+        return declined
+    if not payments.services.accepts_another_payment(attempt.subject_id):
+        return declined
+    attempt.checkpoint(partial(payments.services.record_decline, attempt.subject_id, decline_code))
+    return AnotherPaymentNeeded(decline_code, attempt.waiting_until)
 
 
 @authorize_payment.remote_compensation(

@@ -20,7 +20,6 @@ DECLINE_MESSAGES: Final[Mapping[str, str]] = {
     "currency_not_supported": "Your card cannot be charged in this currency.",
     "payment_method_currency_mismatch": "Your payment method cannot be charged in this currency.",
     "unknown_payment_method": "This payment method does not exist.",
-    "earlier_refund_pending": "Your earlier payment was not returned in time.",
     "authorization_expired": "Your bank's authorization of the payment has expired.",
 }
 

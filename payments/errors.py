@@ -115,6 +115,16 @@ class AuthenticationAbandoned(PaymentDeclined):
         super().__init__("authentication_abandoned", payment=payment)
 
 
+class NotPaidInTime(PaymentDeclined):
+    """The customer did not pay by another method in the time that they had.
+
+    ``detail`` says why the order was not paid before: the decline code of its newest payment, or
+    ``earlier_refund_pending`` if that payment waited for the refund of an earlier one.
+    """
+
+    code = "not_paid_in_time"
+
+
 class AnotherPaymentNeeded(PaymentError):
     """The payment was declined, and the customer still has time to pay otherwise.
 

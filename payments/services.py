@@ -176,6 +176,12 @@ def accepts_another_payment(order_id: UUID) -> bool:
     return Payment.objects.filter(order_id=order_id).count() < settings.MAX_PAYMENTS_PER_ORDER
 
 
+def was_declined_before(order_id: UUID) -> bool:
+    """Return whether an earlier attempt recorded that the order's open payment is declined."""
+    still_open = Payment.objects.filter(order_id=order_id, closing_since__isnull=True)
+    return still_open.exclude(decline_code="").exists()
+
+
 def authorized_until(order_id: UUID) -> datetime | None:
     """Return until when the money of an order is held at least, by what its provider says in general.
 

@@ -145,7 +145,7 @@ def _reasons(visit: Visit, responses: CustomerResponses) -> set[str]:
     """Return the reasons for which this order may be cancelled, as its customer knows them."""
     reasons = {"authorize_payment_unanswered"}
     if not visit.is_payable:
-        reasons |= {"payment_declined", "authentication_abandoned"}
+        reasons |= {"payment_declined", "authentication_abandoned", "not_paid_in_time"}
     if not visit.is_accepted:
         is_left = visit.decision == ShopDecision.LEAVE
         reasons.add("not_reviewed" if is_left else "review_rejected")

@@ -14,6 +14,7 @@ from approvals.models import Approval
 from desk.models import OperatorAction
 from sagas.identifiers import new_id
 from tests.support.approval_helpers import QUESTION, answer_of, decide, open_approval
+from tests.support.clock import move_to
 from tests.support.database import all_rows
 from tests.support.in_memory_broker import MessageQueue
 from tests.support.storefront_client import Storefront, cart
@@ -82,6 +83,20 @@ def test_it_shows_an_approval_and_its_decision(approval: Approval) -> None:
         f"decided  It was approved by grace at {at:%Y-%m-%d %H:%M:%S} UTC. A decision is final.",
         "comment  Fine.",
     ]
+
+
+def test_it_says_that_the_deadline_of_an_open_approval_has_passed(approval: Approval) -> None:
+    deadline = f"{approval.deadline:%Y-%m-%d %H:%M:%S} UTC"
+    then = "; without a decision the order is cancelled"
+    assert f"deadline {deadline}{then}" in run("show", approval.pk)
+
+    move_to(approval.deadline)
+    assert f"deadline {deadline}, which has passed{then}" in run("show", approval.pk)
+    assert f"  until {deadline}, which has passed  then reject  " in run("list")[0]
+
+    decide(approval)
+    assert f"deadline {deadline}{then}" in run("show", approval.pk)
+    assert f"  until {deadline}  then reject  " in run("list", "--status", "approved")[0]
 
 
 @pytest.mark.parametrize(("decision", "status"), [("approve", "approved"), ("reject", "rejected")])

@@ -68,6 +68,13 @@ class Customer:
         return self.deliver()
 
     @property
+    def wait_entry(self) -> dict[str, Any]:
+        """The timeline's entry of the refund: only one, although two compensations may wait for it."""
+        entries = self.storefront.get(f"{ORDERS}/{self.order_id}/timeline").body["entries"]
+        [entry] = [entry for entry in entries if entry["code"].endswith(".pending")]
+        return dict(entry)
+
+    @property
     def run(self) -> SagaRun:
         """The run that returns the money."""
         return SagaRun.objects.latest("created_at")
@@ -144,16 +151,12 @@ def test_a_cancelled_order_waits_for_its_refund(alice: Customer) -> None:
 
 
 def test_the_timeline_says_that_the_refund_is_under_way(alice: Customer) -> None:
-    entries = alice.storefront.get(f"{ORDERS}/{alice.order_id}/timeline").body["entries"]
-
-    # One entry, although two compensations may wait for the same refund.
-    [waiting] = [entry for entry in entries if entry["code"].endswith("_payment.pending")]
+    waiting = alice.wait_entry
     assert waiting["message"] == (
         "Waiting for your refund, which takes up to ten working days."
         " Otherwise the shop looks into it."
     )
     assert waiting["until"] == alice.deliver()["waiting_for"]["until"]
-    assert not [entry for entry in entries if entry["code"] == "void_authorization.pending"]
 
 
 def test_an_order_is_cancelled_when_its_refund_has_arrived(alice: Customer) -> None:
@@ -215,9 +218,10 @@ def test_staff_are_called_when_a_refund_is_late(alice: Customer) -> None:
 
     run = alice.run
     assert (order["status"], order["waiting_for"]["code"]) == ("cancelling", "refund_pending")
-    assert order["waiting_for"]["message"] == (
-        "We are waiting for your refund. It takes longer than usual, and the shop is looking into it."
-    )
+    late = "your refund. It takes longer than usual, and the shop is looking into it."
+    assert order["waiting_for"]["message"] == f"We are waiting for {late}"
+    assert alice.wait_entry["message"] == f"Waiting for {late}"
+    assert alice.wait_entry["until"] == order["waiting_for"]["until"]
     assert alice.is_flagged()
     assert run.attention_reason == (
         "Past its deadline, it still waits for the refund to arrive, which takes up to ten working"
@@ -231,6 +235,10 @@ def test_staff_are_called_when_a_refund_is_late(alice: Customer) -> None:
 
     alice.stripe.settle_refund(alice.refund, "succeed")
     assert alice.look()["status"] == "cancelled"
+    assert (alice.wait_entry["message"], alice.wait_entry["until"]) == (
+        "Waiting for your refund, which takes up to ten working days.",
+        None,
+    )
     assert not SagaRun.objects.filter(needs_attention=True).exists()
     assert_ledgers_agree(alice.stripe)
 
@@ -419,13 +427,20 @@ def test_an_order_that_could_not_be_paid_in_time_waits_for_that_refund_while_com
     run = SagaRun.objects.get()
     order = Order.objects.get()
     assert (run.status, run.waits_for) == (RunStatus.COMPENSATING, "refund_pending")
-    assert (run.reason, run.reason_detail) == ("payment_declined", "earlier_refund_pending")
+    assert (run.reason, run.reason_detail) == ("not_paid_in_time", "earlier_refund_pending")
     assert StockLevel.objects.get(product__sku="MUG").reserved == 0
     reason = replaced.get(f"{ORDERS}/{order.pk}").body["reason"]
-    assert reason == "Your earlier payment was not returned in time."
+    assert reason == "The order was not paid in time."
+    entries = replaced.get(f"{ORDERS}/{order.pk}/timeline").body["entries"]
+    [overdue] = [entry for entry in entries if entry["code"] == "authorize_payment.overdue"]
+    assert overdue["message"] == reason
 
     PROVIDER.advance(SECONDS_OF_A_REFUND)
     nudge(subject_ids=[order.pk])
     messages.deliver_all()
     order.refresh_from_db()
     assert order.status == "cancelled"
+    assert replaced.get(f"{ORDERS}/{order.pk}").body["reason"] == (
+        "The order was not paid in time, because your earlier payment was not returned before."
+        " It is returned now."
+    )

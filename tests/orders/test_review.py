@@ -99,10 +99,8 @@ def timeline(order: Order) -> list[tuple[str, str, bool]]:
     ]
 
 
-WAITED = (
-    "await_review.pending",
-    "Waiting for the shop to review your order. Otherwise the order is cancelled.",
-)
+WAITED = ("await_review.pending", "Waiting for the shop to review your order.")
+WAITS = (WAITED[0], f"{WAITED[1]} Otherwise the order is cancelled.")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +114,7 @@ WAITED = (
 def test_the_timeline_says_when_the_review_began_and_how_it_ended(
     shop: Shop, large: Order, decision: Decision | None, end: tuple[str, str]
 ) -> None:
-    assert timeline(large) == [(*WAITED, True)]
+    assert timeline(large) == [(*WAITS, True)]
 
     if decision is None:
         advance(A_DAY)
@@ -208,6 +206,9 @@ def test_past_its_deadline_an_order_does_what_was_promised_when_its_review_began
 
     for settings.REVIEW_DEFAULT in others:  # as after a restart with another setting
         assert wait_texts(large) == {then}
+        promised = f"Waiting for the shop to review your order. Otherwise {then}."
+        assert timeline(large) == [("await_review.pending", promised, True)]
+        assert waiting_message(large) == f"We are w{promised[1:]}"
     advance(A_DAY)
     sweep()
 
@@ -218,6 +219,37 @@ def test_past_its_deadline_an_order_does_what_was_promised_when_its_review_began
     assert wait_texts(large) == ({then} if run.is_live else set())
     if not run.is_live:
         assert_ledgers_agree(shop.sandbox_stripe)
+
+
+def waiting_message(order: Order) -> str:
+    """Return what the order's JSON says of its wait."""
+    wait = Order.objects.with_progress().get(pk=order.pk).wait
+    assert wait is not None
+    return wait.message
+
+
+def test_past_the_deadline_of_a_review_the_customer_reads_that_the_shop_was_reminded(
+    shop: Shop, settings: Settings
+) -> None:
+    settings.REVIEW_DEFAULT = DefaultAction.ESCALATE
+    large = shop.place()
+    shop.messages.deliver_all()
+
+    advance(A_DAY)
+    awaited = "aiting for the shop to review your order."
+    over = "The time for this is over: the shop is reminded."
+    assert timeline(large) == [("await_review.pending", f"W{awaited} {over}", True)]
+    assert waiting_message(large) == over
+
+    sweep()
+    shop.messages.deliver_all()
+    late = f"{awaited} It takes longer than usual, and the shop was reminded."
+    assert timeline(large) == [("await_review.pending", f"W{late}", True)]
+    assert waiting_message(large) == f"We are w{late}"
+
+    decide(Decision.APPROVE)
+    assert ended(shop, large) == ("confirmed", "")
+    assert timeline(large)[0] == (*WAITED, False)
 
 
 def wait_texts(order: Order) -> set[str]:

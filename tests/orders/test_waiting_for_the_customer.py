@@ -119,10 +119,30 @@ def test_a_declined_order_keeps_its_stock_until_its_time_is_over(alice: PayingCu
     sweep()
     ended = alice.deliver()
 
-    assert (ended["status"], ended["reason_code"]) == ("cancelled", "payment_declined")
-    assert ended["reason"] == "Your card has insufficient funds."
+    assert (ended["status"], ended["reason_code"], ended["reason"]) == (
+        "cancelled",
+        "not_paid_in_time",
+        "The order was not paid in time. You have not been charged.",
+    )
+    assert SagaRun.objects.get().reason_detail == "insufficient_funds"
     assert alice.intents == ["canceled"]
     assert StockLevel.objects.get(product__sku="MUG").reserved == 0
+    assert_ledgers_agree(alice.stripe)
+
+
+def test_a_decline_at_the_last_look_is_the_reason(alice: PayingCustomer) -> None:
+    alice.order(ASKING)
+    alice.authenticate("fail")
+
+    advance(GRACE)
+    sweep()
+    ended = alice.deliver()
+
+    assert (ended["status"], ended["reason_code"], ended["reason"]) == (
+        "cancelled",
+        "payment_declined",
+        "The payment was not authenticated.",
+    )
     assert_ledgers_agree(alice.stripe)
 
 

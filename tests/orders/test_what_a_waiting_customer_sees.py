@@ -6,6 +6,7 @@ import pytest
 from pytest_django import Settings
 
 import sagas.services
+from access.credentials import Scope
 from access.links import new_link
 from payments.models import Payment
 from payments.states import PaymentStatus
@@ -231,6 +232,24 @@ def test_a_check_of_an_order_that_waits_for_no_authentication_asks_nothing(
     assert alice.messages.waiting == []
 
 
+def test_a_caller_that_may_only_read_is_offered_no_payment(alice: PayingCustomer) -> None:
+    waiting = alice.order(ASKING)
+    link = new_link(alice.order_id, alice.storefront.customer, days=1, may_cancel=False)
+    reader = Storefront(alice.storefront.customer, scopes=(Scope.READ,))
+
+    bodies = (
+        reader.get(f"{ORDERS}/{alice.order_id}").body,
+        reader.get(f"/api/v1/guest/orders/{link.token()}").body,
+    )
+
+    assert waiting["next_action"] is not None
+    for body in bodies:
+        assert body["waiting_for"] == waiting["waiting_for"]
+        assert (body["next_action"], body["can_cancel"]) == (None, False)
+        offered = {name for name, address in body["links"].items() if address is not None}
+        assert offered == {"self", "timeline", "events"}
+
+
 def test_a_guest_can_say_that_they_are_back(alice: PayingCustomer, stranger: Storefront) -> None:
     alice.order(ASKING)
     alice.authenticate("complete")
@@ -348,14 +367,9 @@ def steps_of(alice: PayingCustomer) -> list[str]:
     ]
 
 
-AUTHENTICATION_AWAITED = (
-    "Waiting for you to confirm the payment at your bank."
-    " Otherwise the order is cancelled, and nothing is charged."
-)
-ANOTHER_AWAITED = (
-    "Your card has insufficient funds. Waiting for you to pay with another card."
-    " Otherwise the order is cancelled."
-)
+AUTHENTICATION_AWAITED = "Waiting for you to confirm the payment at your bank."
+OTHERWISE = " Otherwise the order is cancelled, and nothing is charged."
+ANOTHER_AWAITED = "Your card has insufficient funds. Waiting for you to pay with another card."
 
 
 def test_a_wait_is_one_entry_however_often_it_is_looked_at(alice: PayingCustomer) -> None:
@@ -364,7 +378,7 @@ def test_a_wait_is_one_entry_however_often_it_is_looked_at(alice: PayingCustomer
         alice.look()
 
     [waiting] = [entry for entry in alice.timeline if entry["code"] == "authorize_payment.pending"]
-    assert (waiting["message"], waiting["attempt"]) == (AUTHENTICATION_AWAITED, None)
+    assert (waiting["message"], waiting["attempt"]) == (AUTHENTICATION_AWAITED + OTHERWISE, None)
     assert waiting["until"] == order["waiting_for"]["until"]
     assert waiting["at"] == order["waiting_for"]["since"]
 
@@ -388,13 +402,15 @@ def test_a_look_that_fails_is_no_entry(alice: PayingCustomer) -> None:
 
     assert steps_of(alice) == [
         "Asking your bank to reserve the money: started.",
-        AUTHENTICATION_AWAITED,
+        AUTHENTICATION_AWAITED + OTHERWISE,
     ]
 
 
 def test_another_payment_is_an_entry_of_its_own(alice: PayingCustomer) -> None:
     alice.order(DECLINED)
+    assert steps_of(alice)[-1] == f"{ANOTHER_AWAITED} Otherwise the order is cancelled."
     alice.pay(DECLINED)
+    assert steps_of(alice)[-2:] == [ANOTHER_AWAITED, "You chose another way to pay."]
     alice.deliver()
     alice.pay(GOOD)
     alice.deliver()
@@ -422,11 +438,19 @@ def test_an_abandoned_authentication_was_not_refused(alice: PayingCustomer) -> N
     assert not [entry for entry in alice.timeline if "refused" in entry["message"]]
 
 
-def test_a_decline_says_why_when_the_time_is_over(alice: PayingCustomer) -> None:
+def test_past_the_time_to_pay_otherwise_the_order_was_not_paid_and_not_refused(
+    alice: PayingCustomer,
+) -> None:
     alice.order(DECLINED)
     advance(GRACE)
     sweep()
     alice.deliver()
 
-    [end] = [entry for entry in alice.timeline if entry["code"] == "authorize_payment.rejected"]
-    assert end["message"] == "Your card has insufficient funds."
+    assert steps_of(alice) == [
+        "Asking your bank to reserve the money: started.",
+        ANOTHER_AWAITED,
+        "The order was not paid in time.",
+        "The payment is cancelled: no money is held.",
+    ]
+    [overdue] = [entry for entry in alice.timeline if entry["code"] == "authorize_payment.overdue"]
+    assert (overdue["message"], overdue["until"]) == ("The order was not paid in time.", None)

@@ -21,8 +21,10 @@ from sagas.identifiers import new_id
 from sagas.models import SagaRun
 from sagas.pause_reasons import PauseReason
 from sagas.services import pause
-from tests.support.clock import let_time_pass
-from tests.support.fake_sagas import Bug, FakeSagas, Rejected, start, start_many
+from sagas.sweep import sweep
+from sagas.work import Escalate
+from tests.support.clock import advance, let_time_pass
+from tests.support.fake_sagas import DAY, Bug, FakeSagas, Rejected, start, start_many
 from tests.support.in_memory_broker import MessageQueue
 from tests.support.waits import PATIENCE_SECONDS, wait_until
 
@@ -73,6 +75,26 @@ def test_show_says_that_a_run_is_paused(fakes: FakeSagas, messages: MessageQueue
     assert live == of_one
     assert re.fullmatch(r"  PAUSED since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", live[2])
     assert live[3] == "  NEEDS ATTENTION: paused by M6: 0 held of 4500"
+
+
+def test_show_says_that_an_earlier_deadline_of_a_wait_has_passed(
+    fakes: FakeSagas, messages: MessageQueue
+) -> None:
+    start(fakes.saga(fakes.wait("pickup", overdue=Escalate(DAY, "Ask the customer."))))
+    messages.deliver_all()
+
+    def shown() -> tuple[str, bool]:
+        (run,) = json.loads("".join(sagas("show", "--json")))["runs"]
+        lines = " ".join(map(str.strip, sagas("show")))
+        wait = lines.partition("waits for ")[2].partition(" NEEDS ATTENTION")[0]
+        return wait.partition("; ")[2], run["wait"]["is_escalated"]
+
+    assert shown() == ("then it is sent back", False)
+    advance(DAY)
+    sweep()
+    messages.deliver_all()
+
+    assert shown() == ("then it is sent back; an earlier deadline has passed", True)
 
 
 def test_show_of_a_subject_or_of_its_run_lists_the_attempts(

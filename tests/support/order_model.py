@@ -131,7 +131,7 @@ class WaitingOrderModel(OrderModel):
         self, reason: str, detail: str, *, tries: int, available: Mapping[str, int]
     ) -> bool:
         match reason:
-            case "payment_declined":
+            case "payment_declined" | "not_paid_in_time":
                 return self.newest_card not in GOOD_CARDS
             case "authentication_abandoned":
                 return self.newest_card == ASKING_CARD

@@ -2,6 +2,7 @@
 
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from approvals import services
 from approvals.links import DEFAULT_HOURS, MAX_HOLDER_LENGTH, MAX_HOURS, new_link
 from approvals.models import COMMENT_LENGTH, Approval
 from approvals.states import ApprovalStatus, Decision, DefaultAction
+from clock.now import now
 from desk.actions import ActionRequest
 from desk.approval_actions import DEFAULT_TEXTS, KIND_OF, decide, decided_before
 from desk.models import ActionOutcome
@@ -60,7 +62,7 @@ class Command(BaseCommand):
             case "list":
                 self._list(ApprovalStatus(options["status"]))
             case "show":
-                self.stdout.write("\n".join(_lines(_approval(options["id"]))))
+                self.stdout.write("\n".join(_lines(_approval(options["id"]), now())))
             case "link":
                 self._link(_approval(options["id"]), options["holder"], options["hours"])
             case "revoke-links":
@@ -72,8 +74,9 @@ class Command(BaseCommand):
 
     def _list(self, status: ApprovalStatus) -> None:
         found = services.newest_approvals(statuses=[status], limit=MAX_LISTED)
+        at = now()
         for approval in found:
-            deadline = f"{approval.deadline:%Y-%m-%d %H:%M:%S} UTC"
+            deadline = _deadline(approval, at)
             question = " ".join(approval.question.split())
             columns = (
                 *(approval.pk, f"order {approval.subject_id}", f"until {deadline}"),
@@ -139,7 +142,13 @@ def _approval(approval_id: UUID) -> Approval:
         raise CommandError(f"There is no approval {approval_id}.") from None
 
 
-def _lines(approval: Approval) -> Iterator[str]:
+def _deadline(approval: Approval, at: datetime) -> str:
+    """Return the deadline, and whether it has passed for an approval that is still open."""
+    passed = ", which has passed" if approval.is_open and approval.deadline <= at else ""
+    return f"{approval.deadline:%Y-%m-%d %H:%M:%S} UTC{passed}"
+
+
+def _lines(approval: Approval, at: datetime) -> Iterator[str]:
     yield f"approval {approval.pk}: {approval.label}, {approval.status}"
     yield f"order    {approval.subject_id}"
     if order := describe_order(approval.subject_id):
@@ -147,8 +156,7 @@ def _lines(approval: Approval) -> Iterator[str]:
         yield f"         {order.total}, for {order.customer}{reference}"
         yield from (f"         {item}" for item in order.items)
     yield f"question {approval.question}"
-    deadline = f"{approval.deadline:%Y-%m-%d %H:%M:%S} UTC"
-    yield f"deadline {deadline}; {DEFAULT_TEXTS[DefaultAction(approval.default)]}"
+    yield f"deadline {_deadline(approval, at)}; {DEFAULT_TEXTS[DefaultAction(approval.default)]}"
     if message := decided_before(approval):
         yield f"decided  {message}"
     if approval.comment:

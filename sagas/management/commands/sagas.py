@@ -181,9 +181,10 @@ def _run_lines(run: SagaRun) -> Iterator[str]:
     wakes = f", wakes {run.wake_at:%Y-%m-%d %H:%M:%S} UTC" if run.wake_at else ""
     yield f"  {run.saga} version {run.version}: {run.status}{step}{wakes}"
     if wait := wait_of(run, registry.find(run.saga, run.version)):
+        passed = "; an earlier deadline has passed" if wait.is_escalated else ""
         yield _wrapped(
             f"  waits for {wait.text.staff} ({wait.code}), since {wait.since:%Y-%m-%d %H:%M:%S} UTC,"
-            f" until {wait.until:%Y-%m-%d %H:%M:%S} UTC; then {wait.text.then}"
+            f" until {wait.until:%Y-%m-%d %H:%M:%S} UTC; then {wait.text.then}{passed}"
         )
     if run.paused_at:
         yield f"  PAUSED since {run.paused_at:%Y-%m-%d %H:%M:%S} UTC"
@@ -208,6 +209,7 @@ def _wait_json(run: SagaRun) -> dict[str, object] | None:
         "since": wait.since,
         "until": wait.until,
         "then": wait.text.then,
+        "is_escalated": wait.is_escalated,
     }
 
 
