@@ -18,7 +18,7 @@ from approvals.states import ApprovalStatus, Decision, DefaultAction
 from desk.actions import ActionRequest
 from desk.approval_actions import DEFAULT_TEXTS, KIND_OF, decide, decided_before
 from desk.models import ActionOutcome
-from orders.descriptions import describe_order
+from orders.descriptions import describe_order, payment_warning
 from orders.models import Order
 from sagas.cli_types import text, whole_number
 from sagas.identifiers import new_id
@@ -149,6 +149,8 @@ def _lines(approval: Approval) -> Iterator[str]:
     yield f"question {approval.question}"
     deadline = f"{approval.deadline:%Y-%m-%d %H:%M:%S} UTC"
     yield f"deadline {deadline}; {DEFAULT_TEXTS[DefaultAction(approval.default)]}"
+    if approval.is_open and (warning := payment_warning(approval.subject_id)):
+        yield f"warning  {warning}"
     if message := decided_before(approval):
         yield f"decided  {message}"
     if approval.comment:
