@@ -20,7 +20,7 @@ from clock.now import Now
 from desk.action_forms import ACTION_TEXTS
 from desk.approval_actions import DEFAULT_TEXTS, KIND_OF
 from desk.approval_views import decision_view, may_decide
-from orders.descriptions import OrderDescription, describe_order
+from orders.descriptions import OrderDescription, describe_order, payment_warning
 
 PAST_DEADLINE = "past-deadline"
 
@@ -83,11 +83,13 @@ class ApprovalAdmin(RecordAdmin[Approval]):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Show an approval, with a button for each decision while it is open."""
+        """Show an approval; while it is open, with a button for each decision and a warning."""
         approval = self.get_object(request, object_id)
-        is_decidable = approval is not None and approval.is_open and may_decide(request)
-        buttons = _buttons(approval) if approval is not None and is_decidable else []
-        context = {"buttons": buttons, **(extra_context or {})}
+        context: dict[str, Any] = {}
+        if approval is not None and approval.is_open:
+            context["buttons"] = _buttons(approval) if may_decide(request) else []
+            context["payment_warning"] = payment_warning(approval.subject_id)
+        context |= extra_context or {}
         return super().change_view(request, object_id, form_url, context)
 
     @admin.display(description="deadline (UTC)")

@@ -23,7 +23,7 @@ from desk.actions import ActionRequest, TokenReused
 from desk.approval_actions import DEFAULT_TEXTS, KIND_OF, decide, decided_before
 from desk.models import ActionOutcome
 from desk.order_state import OrderState, order_state
-from orders.descriptions import describe_order
+from orders.descriptions import describe_order, payment_warning
 from orders.models import Order
 
 
@@ -115,6 +115,7 @@ class _ConfirmationPage:
             "is_past_deadline": self._approval.is_open and self._approval.deadline <= now(),
             "order_url": reverse("admin:orders_order_change", args=[self._state.order.pk]),
             "current_state": self._state.summary(),
+            "payment_warning": payment_warning(self._approval.subject_id),
             "blocked_reason": decided_before(self._approval),
             "form": form,
             "back_url": self._approval_url,

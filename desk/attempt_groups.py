@@ -1,11 +1,15 @@
 """Which attempts of a run are one entry of the timeline: the looks of a wait, and equal failures in a row."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
+from uuid import UUID
 
+from desk.call_payments import payments_of_calls
+from payments.admin_queries import PaymentDetail
 from sagas.queries.attempts import AttemptView
+from sagas.queries.runs import RunDetail
 from sagas.work import Escalate, Remote
 
 _PENDING: Final = "pending"
@@ -20,7 +24,10 @@ class CallWait:
     looks: list[AttemptView] = field(default_factory=list)
     """The calls after it that were answered in the same way."""
     end: AttemptView | None = None
-    """The call that ended the wait; None while it lasts, and where it ended without a call."""
+    """The call that ended the wait; None while it lasts, and where it ended without a call.
+
+    Another payment ends it, too: the first call about that payment is no look.
+    """
 
     @property
     def last(self) -> AttemptView:
@@ -37,30 +44,63 @@ class AttemptGroups:
     failures: dict[int, list[AttemptView]] = field(default_factory=dict)
     """Equal failures in a row, by the first of them."""
     numbers: dict[int, int] = field(default_factory=dict)
-    """The number of each attempt, counted from the last answer that an answer comes later."""
+    """The number of each attempt. It begins anew after an answer that comes later, and with another
+    payment."""
+    first_calls: set[int] = field(default_factory=set)
+    """The step's first call about each payment."""
     hidden_calls: set[int] = field(default_factory=set)
     """Attempts whose call has no entry of its own."""
     hidden_ends: set[int] = field(default_factory=set)
     """Attempts whose result has no entry of its own."""
 
 
-def grouped(attempts: Sequence[AttemptView]) -> AttemptGroups:
-    """Group the attempts of one run, given in the order of their start."""
+@dataclass(frozen=True, slots=True)
+class RunAttempts:
+    """A run with its attempts, grouped by the entries that show them."""
+
+    run: RunDetail
+    groups: AttemptGroups
+    payments: Mapping[int, PaymentDetail]
+    """The payment of each call to the payment provider, by the id of its attempt."""
+
+    def number(self, attempt: AttemptView) -> int:
+        """Return the number of an attempt; see AttemptGroups."""
+        return self.groups.numbers[attempt.id]
+
+
+def run_attempts(run: RunDetail, payments: Sequence[PaymentDetail]) -> RunAttempts:
+    """Group the attempts of one run of an order with these payments, oldest first."""
+    of_calls = payments_of_calls(run.attempts, payments)
+    payment_ids = {attempt_id: payment.id for attempt_id, payment in of_calls.items()}
+    return RunAttempts(run, _grouped(run.attempts, payment_ids), of_calls)
+
+
+def _grouped(attempts: Sequence[AttemptView], payment_ids: Mapping[int, UUID]) -> AttemptGroups:
+    """Group the attempts of one run, given in the order of their start.
+
+    ``payment_ids`` has the payment of each call to the payment provider, by the id of its attempt.
+    """
     series: dict[tuple[str, str], list[AttemptView]] = defaultdict(list)
     for attempt in attempts:
         series[attempt.step, attempt.direction].append(attempt)
     groups = AttemptGroups()
     for same_work in series.values():
-        _group(same_work, groups)
+        _group(same_work, payment_ids, groups)
     return groups
 
 
-def _group(attempts: Sequence[AttemptView], groups: AttemptGroups) -> None:
+def _group(
+    attempts: Sequence[AttemptView], payment_ids: Mapping[int, UUID], groups: AttemptGroups
+) -> None:
     """Add the attempts at one step, or at its compensation, to ``groups``."""
     wait: CallWait | None = None
     failures: list[AttemptView] = []
     number = 0
+    payment: UUID | None = None
     for attempt in attempts:
+        if (payment_of_call := payment_ids.get(attempt.id)) != payment:
+            groups.first_calls.add(attempt.id)
+            payment, wait, failures, number = payment_of_call, None, [], 0
         number += 1
         groups.numbers[attempt.id] = number
         if wait is not None:

@@ -3,11 +3,19 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, Final, assert_never
 from uuid import UUID
 
 from approvals.models import Approval
-from desk.attempt_groups import AttemptGroups, CallWait, grouped
+from desk.attempt_groups import CallWait, RunAttempts, run_attempts
+from desk.call_payments import (
+    ids_and_keys,
+    payment_at,
+    payment_operations,
+    refund_ids,
+    replaced_at,
+)
 from desk.models import ActionKind, ActionOutcome
 from desk.order_detail import OrderDetail
 from desk.order_list import customer_of
@@ -23,7 +31,6 @@ from orders.order_events import (
     StatusChanged,
     merge_events,
 )
-from orders.steps import PAYMENT_PROVIDER
 from payments.admin_queries import PaymentDetail
 from sagas.descriptions import WaitText
 from sagas.queries.attempts import AttemptView
@@ -73,22 +80,11 @@ class TimelineEntry:
     data: Sequence[tuple[str, object]] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class RunAttempts:
-    """A run with its attempts, grouped by the entries that show them."""
-
-    run: RunDetail
-    groups: AttemptGroups
-
-    def number(self, attempt: AttemptView) -> int:
-        """Return the number of an attempt, counted from the last answer that one comes later."""
-        return self.groups.numbers[attempt.id]
-
-
 def audit_timeline(detail: OrderDetail) -> list[TimelineEntry]:
     """Return the whole timeline, oldest entry first."""
     entries = [
         *_order_entries(detail),
+        *_other_payments(detail),
         *_decisions(detail.approvals),
         *_staff_actions(detail),
         *_breaks(detail),
@@ -98,11 +94,25 @@ def audit_timeline(detail: OrderDetail) -> list[TimelineEntry]:
 
 def _order_entries(detail: OrderDetail) -> Iterator[TimelineEntry]:
     """Return the entries of the events that customers see, too."""
-    runs = {run.id: RunAttempts(run, grouped(run.attempts)) for run in detail.state.runs}
+    runs = {run.id: run_attempts(run, detail.payments) for run in detail.state.runs}
     for event in _events(detail):
         yield from _entries(event, detail, runs)
     for run in detail.state.runs:
         yield from _wait_steps(run)
+
+
+def _other_payments(detail: OrderDetail) -> Iterator[TimelineEntry]:
+    """Yield the customer's choice of each payment after the order's first one."""
+    for earlier, payment in pairwise(detail.payments):
+        replaced = earlier.provider_payment_id or earlier.id
+        yield TimelineEntry(
+            payment.created_at,
+            "request",
+            f"another payment: {payment.payment_method}",
+            f"replaces {replaced} on {earlier.payment_method}",
+            actor=customer_of(detail.order),
+            data=[("our payment", payment.id)],
+        )
 
 
 def _events(detail: OrderDetail) -> list[OrderEvent]:
@@ -135,7 +145,7 @@ def _entries(
             yield TimelineEntry(at, "request", "cancellation requested", reasons, actor=actor)
         case CallStarted(at, attempt):
             if attempt.id not in runs[attempt.run_id].groups.hidden_calls:
-                yield _call(at, attempt, runs[attempt.run_id].number(attempt), detail)
+                yield _call(at, attempt, runs[attempt.run_id], detail)
         case AttemptEnded(at, attempt):
             if attempt.id not in runs[attempt.run_id].groups.hidden_ends:
                 yield _end(at, attempt, runs[attempt.run_id], detail.payments)
@@ -145,44 +155,30 @@ def _entries(
             assert_never(event)
 
 
-def _call(at: datetime, attempt: AttemptView, number: int, detail: OrderDetail) -> TimelineEntry:
+def _call(
+    at: datetime, attempt: AttemptView, run: RunAttempts, detail: OrderDetail
+) -> TimelineEntry:
     sentence = ""
     if isinstance(attempt.work, Remote):
         order = detail.order
         amount = format_amount(order.total_minor, order.currency)
         request_text = attempt.work.describe.request_text
-        sentence = request_text.format(amount=amount, method=order.payment_method)
+        payment = payment_at(attempt, detail.payments)
+        method = payment.payment_method if payment else order.payment_method
+        sentence = request_text.format(amount=amount, method=method)
     return TimelineEntry(
         at,
         f"to {_system(attempt)}",
-        f"{staff_name(attempt.name)}: called, attempt {number}",
+        f"{staff_name(attempt.name)}: called, attempt {run.number(attempt)}",
         sentence,
-        data=[(label, value) for label, value in _payment_ids(attempt, detail.payments) if value],
+        data=list(
+            ids_and_keys(
+                attempt,
+                run.payments.get(attempt.id),
+                is_first=attempt.id in run.groups.first_calls,
+            )
+        ),
     )
-
-
-def _payment_ids(
-    attempt: AttemptView, payments: Sequence[PaymentDetail]
-) -> Iterator[tuple[str, object]]:
-    """Yield the provider's id and the idempotency keys of a call to the payment provider."""
-    operations = _payment_operations(attempt)
-    if not operations or not payments:
-        return
-    payment = payments[-1]
-    yield "provider payment", payment.provider_payment_id
-    if attempt.number > 1:
-        yield "keys", "the same as before"
-        return
-    for name in operations:
-        yield f"key of {name}", payment.keys[name]
-
-
-def _payment_operations(attempt: AttemptView) -> Sequence[str]:
-    """Return the payment provider's operations that a call may use; empty for another system."""
-    work = attempt.work
-    if isinstance(work, Remote) and work.system == PAYMENT_PROVIDER:
-        return work.operations
-    return ()
 
 
 def _end(
@@ -190,15 +186,15 @@ def _end(
 ) -> TimelineEntry:
     """Return the entry of an attempt's result, and of all equal failures that follow it."""
     if (wait := run.groups.waits.get(attempt.id)) is not None:
-        return _call_wait(at, wait, run)
+        return _call_wait(at, wait, run, payments)
     row = run.groups.failures.get(attempt.id, [attempt])
     is_wait = isinstance(attempt.work, Wait)
     local_kind = "compensation" if attempt.is_compensating else "wait" if is_wait else "step"
     data = list(_flatten(row[-1].output))
     if len(row) > 1:
         data.append(("last time", date_and_time(row[-1].ended_at or at)))
-    if attempt.outcome == "done" and "refund" in _payment_operations(attempt):
-        data += _refund_ids(payments)
+    if attempt.outcome == "done" and "refund" in payment_operations(attempt):
+        data += refund_ids(payments)
     sentences = [_rejection_text(attempt), attempt.error_text]
     if (failure := attempt.failure) is not None:
         sentences = [failure.happened, f"({attempt.error_text})", failure.remedy, failure.meanwhile]
@@ -207,7 +203,7 @@ def _end(
         at,
         f"from {_system(attempt)}" if attempt.is_call else local_kind,
         f"{staff_name(attempt.name)}: {_outcome(attempt)}{_times(run.number(attempt), len(row))}",
-        " ".join(filter(None, (*sentences, _retry(run.run, row[-1])))),
+        " ".join(filter(None, (*sentences, _retry(run, row[-1])))),
         tone=_TONES.get(attempt.outcome, ""),
         data=data,
     )
@@ -227,7 +223,9 @@ def _times(number: int, times: int) -> str:
     return f", attempt {number}" if number > 1 else ""
 
 
-def _call_wait(at: datetime, wait: CallWait, run: RunAttempts) -> TimelineEntry:
+def _call_wait(
+    at: datetime, wait: CallWait, run: RunAttempts, payments: Sequence[PaymentDetail]
+) -> TimelineEntry:
     """Return the one entry of a wait for the answer to a call, with its looks."""
     first, now = wait.first, run.run.wait
     known = first.work.pending_by_code if isinstance(first.work, Remote) else {}
@@ -236,18 +234,19 @@ def _call_wait(at: datetime, wait: CallWait, run: RunAttempts) -> TimelineEntry:
     if wait.looks:
         times = "once" if len(wait.looks) == 1 else f"{len(wait.looks)} times"
         data.append(("looked", f"{times}, last at {date_and_time(wait.last.started_at)}"))
-    if wait.end is None and now is not None and now.code == first.error:
+    ended_at = wait.end.ended_at if wait.end else replaced_at(run.payments.get(first.id), payments)
+    if ended_at is None and now is not None and now.code == first.error:
         look_at = wait.last.not_before or (None if first.is_compensating else run.run.not_before)
         data += [("next look", date_and_time(look_at))] if look_at else []
         return _wait_entry(at, first.name, now, data)
-    return _past_wait(first.name, text, at, _end_of(wait, run.run) or at, data)
+    return _past_wait(first.name, text, at, ended_at or _end_of(wait, run.run) or at, data)
 
 
 def _end_of(wait: CallWait, run: RunDetail) -> datetime | None:
-    """Return when a wait ended: with another answer, by a request to cancel, or at its last look."""
-    if wait.end is None and not wait.first.is_compensating and run.compensation_requested_at:
+    """Return when a wait ended without another answer: by a request to cancel, or at its last look."""
+    if not wait.first.is_compensating and run.compensation_requested_at:
         return run.compensation_requested_at
-    return (wait.end or wait.last).ended_at
+    return wait.last.ended_at
 
 
 def _wait_entry(
@@ -300,12 +299,15 @@ def _rejection_text(attempt: AttemptView) -> str:
     return text.for_staff(attempt.detail) if text else ""
 
 
-def _retry(run: RunDetail, attempt: AttemptView) -> str:
+def _retry(attempts: RunAttempts, attempt: AttemptView) -> str:
     """Return when the step was, or will be, tried again; empty if no retry follows."""
     if attempt.is_done or attempt.outcome in ("rejected", "interrupted"):
         return ""
+    run, payments = attempts.run, attempts.payments
     for later_row in run.attempts[run.attempts.index(attempt) + 1 :]:
         if (later_row.step, later_row.direction) == (attempt.step, attempt.direction):
+            if payments.get(later_row.id) != payments.get(attempt.id):
+                return ""
             return f"· tried again at {clock(later_row.started_at)}"
     next_try = attempt.not_before or (None if attempt.is_compensating else run.not_before)
     if run.is_live and next_try is not None:
@@ -321,14 +323,6 @@ def _flatten(output: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
                 yield from _flatten(item)
         elif value != "":
             yield label.replace("_", " "), value
-
-
-def _refund_ids(payments: Sequence[PaymentDetail]) -> list[tuple[str, object]]:
-    return [
-        ("refund", payment.refund.provider_refund_id)
-        for payment in payments
-        if payment.refund is not None and payment.refund.provider_refund_id
-    ]
 
 
 def _decisions(approvals: Sequence[Approval]) -> Iterator[TimelineEntry]:

@@ -9,8 +9,9 @@ from sagas.queries.definitions import system_called, systems
 
 WINDOW: Final = timedelta(minutes=5)
 
-ANSWERED: Final = ("done", "rejected", "pending")
-"""Outcomes with an answer: a rejection is one, and so is that the result comes later. The system works."""
+ANSWERED: Final = ("done", "rejected", "pending", "failed")
+"""Outcomes with an answer, also a rejection, "later", and an error such as a refused key. The alert
+HoldfastSystemUnanswered counts the same."""
 
 IN_FLIGHT: Final = "started"
 

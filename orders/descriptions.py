@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import payments.services
+from clock.now import now
 from money.amounts import format_amount
 from orders.models import Order, lines_of
 
@@ -34,4 +36,18 @@ def describe_order(order_id: UUID) -> OrderDescription | None:
         total=format_amount(order.total_minor, order.currency),
         placed_at=order.created_at,
         items=[f"{line.quantity} x {line.name} ({line.sku})" for line in lines_of([order_id])],
+    )
+
+
+def payment_warning(order_id: UUID) -> str:
+    """Return a warning if the authorization of an order's payment has ended; empty otherwise.
+
+    It is for a person who decides whether the order goes on. Makes no call.
+    """
+    until = payments.services.authorized_until(order_id)
+    if until is None or until > now():
+        return ""
+    return (
+        f"The bank's authorization of the payment ended on {until:%Y-%m-%d %H:%M} UTC: if approved,"
+        " the payment will probably fail."
     )

@@ -14,13 +14,22 @@ from adminkit.cells import amount, code, order_link, state, timestamp
 from adminkit.filters import newest_rows_filter
 from adminkit.search import search_exact, search_ids, search_related
 from payments.admin_queries import (
+    ACTION_REQUIRED,
+    DECLINED,
     dashboard_url,
     is_provider_id,
     provider_ids_hint,
     provider_label,
+    shown_status,
 )
 from payments.models import Payment, Refund
 from payments.states import PaymentStatus
+
+STATES = [
+    (PaymentStatus.PREPARED.value, f"prepared, {ACTION_REQUIRED} or {DECLINED}"),
+    *((status.value, status.value) for status in PaymentStatus if status != PaymentStatus.PREPARED),
+]
+"""The stored states, by which the list is filtered."""
 
 
 def payments_with_refund(provider_refund_id: str) -> QuerySet[Refund, Any] | None:
@@ -55,11 +64,7 @@ class RefundInline(ReadOnlyMixin, TabularInline[Refund, Payment]):
 @admin.register(Payment)
 class PaymentAdmin(RecordAdmin[Payment]):
     list_display = ("stored", "order", "status_cell", "amount_cell", "provider_id")
-    list_filter = (
-        newest_rows_filter(
-            "status", "state", [(status, status) for status in PaymentStatus.values]
-        ),
-    )
+    list_filter = (newest_rows_filter("status", "state", STATES),)
     searches = (
         search_ids("pk", "order_id"),
         search_exact("provider_payment_id"),
@@ -107,7 +112,7 @@ class PaymentAdmin(RecordAdmin[Payment]):
 
     @admin.display(description="state")
     def status_cell(self, payment: Payment) -> SafeString:
-        return state(payment.status, payment.decline_code)
+        return state(shown_status(payment), payment.decline_code)
 
     @admin.display(description="amount")
     def amount_cell(self, payment: Payment) -> SafeString:

@@ -10,9 +10,13 @@ from django.db.models import F
 
 from payments.models import Payment, Refund
 from payments.providers.registry import providers
+from payments.states import PaymentStatus
 
 KEYS: Final = ("create", "confirm", "capture", "cancel", "refund")
 """The operations at a provider that carry an idempotency key."""
+
+ACTION_REQUIRED: Final = "action_required"
+DECLINED: Final = "declined"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,7 @@ class PaymentDetail:
 
     id: UUID
     status: str
+    """As ``shown_status`` returns it."""
     amount_minor: int
     currency: str
     payment_method: str
@@ -61,6 +66,18 @@ def payment_details(order_id: UUID) -> list[PaymentDetail]:
         refund_created_at=F("refunds__created_at"),
     )
     return [_payment(payment) for payment in found.order_by("created_at")]
+
+
+def shown_status(payment: Payment) -> str:
+    """Return a payment's state for staff: the stored one, or that it waits for its customer.
+
+    A prepared payment is action_required or declined as ``payments.history`` and the API have it.
+    """
+    if payment.next_action is not None:
+        return ACTION_REQUIRED
+    if payment.status == PaymentStatus.PREPARED and payment.decline_code:
+        return DECLINED
+    return payment.status
 
 
 def provider_label(name: str) -> str:
@@ -98,7 +115,7 @@ def orders_with_provider_id(provider_id: str) -> list[UUID]:
 def _payment(payment: Any) -> PaymentDetail:
     return PaymentDetail(
         id=payment.pk,
-        status=payment.status,
+        status=shown_status(payment),
         amount_minor=payment.amount_minor,
         currency=payment.currency,
         payment_method=payment.payment_method,

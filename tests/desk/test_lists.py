@@ -14,6 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.text import capfirst
+from pytest_django import Settings
 
 from adminkit import filters
 from adminkit.admin import PagedAdmin
@@ -28,9 +29,12 @@ from sagas.identifiers import new_id
 from sagas.models import RunStatus, SagaRun
 from sagas.pause_reasons import PauseReason
 from sagas.services import pause
-from tests.support.desk_actions import ORDERS, run_of, submit_action
+from sandbox.stripe_process import SandboxServer
+from tests.support.desk_actions import ORDERS, page_of, run_of, submit_action
 from tests.support.in_memory_broker import MessageQueue
 from tests.support.large_tables import id_of, write_many_rows
+from tests.support.paying_customer import ASKING, DECLINED, GRACE, PayingCustomer
+from tests.support.storefront_client import Storefront
 
 RUNS = "/admin/sagas/sagarun/"
 PAYMENTS = "/admin/payments/payment/"
@@ -132,6 +136,53 @@ def test_a_payment_shows_its_amount_and_its_id_at_the_provider(
     assert "10.00 EUR" in page
     assert f"<code>{payment.provider_payment_id}</code>" in page
     assert f"{payment.created_at:%Y-%m-%d %H:%M:%S}" in page
+
+
+@pytest.fixture
+def alice(
+    storefront: Storefront, messages: MessageQueue, sandbox_stripe: SandboxServer
+) -> PayingCustomer:
+    return PayingCustomer(storefront, messages, sandbox_stripe)
+
+
+@pytest.mark.parametrize(
+    ("payment_method", "status", "decline_code"),
+    [(ASKING, "action_required", ""), (DECLINED, "declined", "insufficient_funds")],
+)
+def test_a_payment_that_waits_for_its_customer_says_so(
+    desk: Client,
+    alice: PayingCustomer,
+    settings: Settings,
+    *,
+    payment_method: str,
+    status: str,
+    decline_code: str,
+) -> None:
+    settings.PAYMENT_GRACE = GRACE
+    alice.order(payment_method)
+    payment = Payment.objects.get()
+
+    pages = {
+        "list": shown(desk, f"{PAYMENTS}?status=prepared"),
+        "payment": shown(desk, f"{PAYMENTS}{payment.pk}/change/"),
+        "order": page_of(desk, alice.order_id).split('id="payments-heading"')[1],
+    }
+
+    for name, page in pages.items():
+        assert badge(status) in page, name
+        assert badge("prepared") not in page, name
+        assert decline_code in page, name
+    assert payment.status == "prepared"
+
+
+def test_a_payment_that_was_declined_and_cancelled_shows_both(
+    desk: Client, alice: PayingCustomer
+) -> None:
+    alice.order(DECLINED)
+
+    page = shown(desk, PAYMENTS)
+
+    assert f'{badge("voided")} <span class="hint">insufficient_funds</span>' in page
 
 
 def test_a_movement_shows_its_kind_and_actor(desk: Client, confirmed: UUID) -> None:

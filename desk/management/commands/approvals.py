@@ -20,7 +20,7 @@ from clock.now import now
 from desk.actions import ActionRequest
 from desk.approval_actions import DEFAULT_TEXTS, KIND_OF, decide, decided_before
 from desk.models import ActionOutcome
-from orders.descriptions import describe_order
+from orders.descriptions import describe_order, payment_warning
 from orders.models import Order
 from sagas.cli_types import text, whole_number
 from sagas.identifiers import new_id
@@ -157,6 +157,8 @@ def _lines(approval: Approval, at: datetime) -> Iterator[str]:
         yield from (f"         {item}" for item in order.items)
     yield f"question {approval.question}"
     yield f"deadline {_deadline(approval, at)}; {DEFAULT_TEXTS[DefaultAction(approval.default)]}"
+    if approval.is_open and (warning := payment_warning(approval.subject_id)):
+        yield f"warning  {warning}"
     if message := decided_before(approval):
         yield f"decided  {message}"
     if approval.comment:

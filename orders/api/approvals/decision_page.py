@@ -24,7 +24,7 @@ from clock.now import now
 from orders.api.http.error_pages import client_error, problem_response
 from orders.api.http.problem_types import ProblemType
 from orders.api.http.problems import Problem
-from orders.descriptions import describe_order
+from orders.descriptions import describe_order, payment_warning
 
 NOTED_DIFFERENCE: Final = timedelta(minutes=1)
 """Links expire by the real time. From this difference to the clock of orders the page names both."""
@@ -101,6 +101,7 @@ def _show(
     context = {
         "approval": approval,
         "order": describe_order(approval.subject_id),
+        "payment_warning": payment_warning(approval.subject_id),
         "link": link,
         "is_past_deadline": approval.deadline <= time_of_orders,
         "moved_time": time_of_orders if has_moved else None,
