@@ -54,7 +54,7 @@ def test_opening_records_the_question_and_an_event() -> None:
     assert event.payload == {
         "approval_id": str(approval.pk),
         "name": REVIEW,
-        "deadline": new.deadline.isoformat(),
+        "deadline": f"{new.deadline.replace(tzinfo=None).isoformat()}Z",
         "default": "reject",
     }
 
@@ -150,7 +150,7 @@ def test_a_deadline_is_extended_until_the_decision() -> None:
     assert event.payload == {
         "approval_id": str(approval.pk),
         "name": REVIEW,
-        "deadline": later.isoformat(),
+        "deadline": f"{later.replace(tzinfo=None).isoformat()}Z",
         "actor": "grace",
     }
     decide(approval)

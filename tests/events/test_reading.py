@@ -13,6 +13,7 @@ from events.models import OutboxEvent
 from events.relay.reading import SettledNumber, events_between
 from events.services import record
 from tests.support.threads import start_thread
+from tests.support.waits import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -59,11 +60,18 @@ class Reader:
         self.settled = SettledNumber()
         self.number = self.settled.look()
 
-    def read(self, limit: int = 100) -> list[str]:
+    def look(self, limit: int = 100) -> list[str]:
+        """Read what is settled now."""
         events = events_between(self.number, self.settled.look(), limit)
         if events:
-            self.number = events[-1].number or 0
+            self.number = events[-1].number
         return texts(events)
+
+    def read(self, limit: int = 100) -> list[str]:
+        """Read once some events are settled: transactions of other tests hold them up, too."""
+        found: list[str] = []
+        wait_until(lambda: found.extend(self.look(limit)) or found, "a settled event")
+        return found
 
 
 def test_a_committed_event_is_read_at_the_next_look() -> None:
@@ -71,7 +79,7 @@ def test_a_committed_event_is_read_at_the_next_look() -> None:
     record_one("1")
 
     assert reader.read() == ["1"]
-    assert reader.read() == []
+    assert reader.look() == []
 
 
 def test_events_are_read_in_order_up_to_the_limit() -> None:
@@ -79,6 +87,8 @@ def test_events_are_read_in_order_up_to_the_limit() -> None:
     for text in "12345":
         record_one(text)
 
+    newest = OutboxEvent.objects.latest("number").number
+    wait_until(lambda: reader.settled.look() >= newest)
     assert reader.read(limit=2) == ["1", "2"]
     assert reader.read() == ["3", "4", "5"]
 
@@ -87,17 +97,20 @@ def test_an_event_that_is_committed_late_is_not_skipped() -> None:
     reader = Reader()
     with recorded_but_not_committed("late"):
         record_one("early")
-        assert reader.read() == []
+        assert reader.look() == []
         # A reader without marks would take this one, and never see the other.
         assert texts(list(OutboxEvent.objects.order_by("number"))) == ["early"]
 
+    newest = OutboxEvent.objects.latest("number").number
+    wait_until(lambda: reader.settled.look() >= newest)
     assert reader.read() == ["late", "early"]
 
 
 def test_events_before_the_late_one_do_not_wait_for_it() -> None:
     reader = Reader()
     record_one("before")
-    assert reader.settled.look()
+    before = OutboxEvent.objects.get().number
+    wait_until(lambda: reader.settled.look() >= before)
     with recorded_but_not_committed("late"):
         record_one("after")
         assert reader.read() == ["before"]

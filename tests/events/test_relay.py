@@ -16,6 +16,7 @@ from events.relay.positions import LEASE, Lease, LeaseLost, acquire, advance, re
 from events.relay.relay import Relay
 from events.relay.transport import ServerRestarted, TransportUnavailable
 from events.services import record
+from tests.support.waits import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -80,6 +81,13 @@ def make_relay(shelf: Shelf, *, events_per_second: int = 0, name: str = "relay")
     )
 
 
+def step(relay: Relay, lease: Lease) -> Lease:
+    """Publish one batch, once all events are settled: transactions of other tests hold them up."""
+    newest = max([0, *OutboxEvent.objects.values_list("number", flat=True)])
+    wait_until(lambda: relay._settled.look() >= newest)
+    return Relay.step(relay, lease)
+
+
 def take(name: str = "relay") -> Lease:
     lease = acquire("shelf", name, begin_after=0)
     assert lease is not None
@@ -99,7 +107,7 @@ def test_it_publishes_in_order_and_records_how_far(shelf: Shelf, waited: list[fl
     record_events(3)
     newest = OutboxEvent.objects.get(payload__number=3).number
 
-    lease = make_relay(shelf).step(take())
+    lease = step(make_relay(shelf), take())
 
     assert shelf.received == [1, 2, 3]
     assert (lease.number, position().number) == (newest, newest)
@@ -110,7 +118,7 @@ def test_it_publishes_in_order_and_records_how_far(shelf: Shelf, waited: list[fl
 def test_with_nothing_to_publish_it_waits_a_moment(shelf: Shelf, waited: list[float]) -> None:
     lease = take()
 
-    assert make_relay(shelf).step(lease) is lease
+    assert step(make_relay(shelf), lease) is lease
     assert (shelf.received, waited) == ([], [relay_module.POLL_SECONDS])
 
 
@@ -121,17 +129,17 @@ def test_a_transport_that_fails_gets_the_same_events_again(
     shelf.stored_before_failing = 1
     relay, lease = make_relay(shelf), take()
 
-    assert relay.step(lease) is lease
+    assert step(relay, lease) is lease
     assert (position().problem, position().number) == ("the shelf is full", 0)
     since = position().failing_since
     assert since is not None
-    relay.step(lease)
+    step(relay, lease)
     assert position().failing_since == since
     assert 0 < waited[0] <= 0.5
     assert waited[0] < waited[1] + 0.5
 
     shelf.stored_before_failing = None
-    relay.step(lease)
+    step(relay, lease)
     assert shelf.received == [1, 1, 1, 2, 3]
     assert (position().problem, position().failing_since) == ("", None)
 
@@ -153,7 +161,7 @@ def test_a_dead_relays_events_are_published_again_by_the_next(shelf: Shelf) -> N
     expire_lease()
     record_events(3)
 
-    make_relay(shelf, name="second").step(take("second"))
+    step(make_relay(shelf, name="second"), take("second"))
 
     assert shelf.received == [1, 2, 1, 2, 3]
     with pytest.raises(LeaseLost):
@@ -166,11 +174,11 @@ def test_a_relay_that_comes_back_after_its_lease_moves_nothing(
     record_events(1)
     late = take("late")
     expire_lease()
-    make_relay(shelf, name="second").step(take("second"))
+    step(make_relay(shelf, name="second"), take("second"))
     before = position()
 
     with pytest.raises(LeaseLost):
-        make_relay(shelf, name="late").step(late)
+        step(make_relay(shelf, name="late"), late)
 
     after = position()
     assert (after.number, after.fence, after.relay) == (before.number, before.fence, "second")
@@ -185,18 +193,18 @@ def test_after_a_restart_of_the_server_it_goes_back_to_what_is_safe(
     monkeypatch.setattr("events.relay.relay.time.monotonic", lambda: seconds)
     relay, lease = make_relay(shelf), take()
     record_events(1)
-    lease = relay.step(lease)
+    lease = step(relay, lease)
     seconds += relay_module.SAFE_AFTER_SECONDS
     for number in (2, 3):
         record_events(number)
-        lease = relay.step(lease)
+        lease = step(relay, lease)
     assert shelf.received == [1, 2, 3]
 
     shelf.server = "2"
     record_events(4)
-    lease = relay.step(lease)
+    lease = step(relay, lease)
     assert shelf.received == [1, 2, 3]
-    relay.step(lease)
+    step(relay, lease)
 
     assert shelf.received == [1, 2, 3, 2, 3, 4]
     assert position().server == "2"
@@ -207,7 +215,7 @@ def test_a_rate_limits_the_batch_and_the_pace(shelf: Shelf, waited: list[float])
     relay, lease = make_relay(shelf, events_per_second=4), take()
 
     for _ in range(3):
-        lease = relay.step(lease)
+        lease = step(relay, lease)
 
     assert shelf.received == list(range(10))
     assert [round(seconds) for seconds in waited] == [1, 1, 0]
@@ -223,11 +231,13 @@ def test_a_new_transport_begins_where_the_setting_says(
     record_events(1)
     stop = threading.Event()
     relay = Relay(shelf, "relay", from_first=from_first, stop=stop)
+    newest = OutboxEvent.objects.latest("number").number
+    wait_until(lambda: relay._settled.look() >= newest)
     steps: list[Callable[[], None]] = [lambda: record_events(2), lambda: None, stop.set]
 
-    def step_of(lease: Lease, real: Callable[[Relay, Lease], Lease] = Relay.step) -> Lease:
+    def step_of(lease: Lease) -> Lease:
         steps.pop(0)()
-        return real(relay, lease)
+        return step(relay, lease)
 
     monkeypatch.setattr(relay, "step", step_of)
     relay.run()
@@ -245,13 +255,13 @@ def test_a_database_that_is_away_costs_time_only(
     record_events(1)
     looks: list[Exception | None] = [error, None]
 
-    def step(lease: Lease) -> Lease:
+    def step_of(lease: Lease) -> Lease:
         if failure := looks.pop(0):
             raise failure
         stop.set()
-        return Relay.step(relay, lease)
+        return step(relay, lease)
 
-    monkeypatch.setattr(relay, "step", step)
+    monkeypatch.setattr(relay, "step", step_of)
     relay.run()
 
     assert shelf.received == [1]

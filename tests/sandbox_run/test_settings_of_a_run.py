@@ -28,6 +28,7 @@ DECLARED = [variable.name for section in settings.CONFIGURATION for variable in 
 
 WITHHELD = {
     *("DATABASE_URL", "REDIS_URL", "BROKER_URL", "STRIPE_API_KEY", "STRIPE_API_BASE"),
+    *("EVENT_REDIS_URL", "KAFKA_URL"),
     *("SENTRY_DSN", "OTEL_EXPORTER_OTLP_ENDPOINT"),
 }
 """Addresses and credentials of servers and services, which need EXTERNAL=1."""
