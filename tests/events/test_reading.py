@@ -70,7 +70,12 @@ class Reader:
     def read(self, limit: int = 100) -> list[str]:
         """Read once some events are settled: transactions of other tests hold them up, too."""
         found: list[str] = []
-        wait_until(lambda: found.extend(self.look(limit)) or found, "a settled event")
+
+        def has_found() -> bool:
+            found.extend(self.look(limit))
+            return bool(found)
+
+        wait_until(has_found, "a settled event")
         return found
 
 
