@@ -30,6 +30,8 @@ DEFAULTS: Final = {
     "THROTTLING": "0",
     "MAX_OPEN_ORDERS": "0",
     "REVIEW_ABOVE_MINOR": REVIEW_ABOVE_MINOR,
+    # The first order may be placed before the relay has started.
+    "EVENTS_FROM_FIRST": "1",
     # A new developer has no second factor set up.
     "DESK_REQUIRES_MFA": "0",
     # Only this run uses the sandbox of Stripe, which has no rate limit.

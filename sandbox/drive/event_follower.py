@@ -14,22 +14,27 @@ _PAUSE_SECONDS: Final = 0.2
 
 
 class EventFollower:
-    """Keeps every event that arrives, by order, and counts those that arrive again."""
+    """Keeps every event that arrives, by order; one that arrives again counts once."""
 
     def __init__(self, redis_url: str) -> None:
-        self.by_order: defaultdict[str, list[str]] = defaultdict(list)
-        """The types of each order's events, in the order of their first arrival."""
-        self.repeated = 0
+        self._by_order: defaultdict[str, list[str]] = defaultdict(list)
         self._ids: set[str] = set()
+        self._lock = threading.Lock()
         self._over = threading.Event()
         self._broker: Any = redis.Redis.from_url(
             redis_url, decode_responses=True, protocol=2, socket_timeout=5
         )
 
-    @property
-    def count(self) -> int:
-        """How many different events have arrived."""
-        return len(self._ids)
+    def arrived(self) -> dict[str, list[str]]:
+        """Return the types of each order's events, in the order of their first arrival."""
+        with self._lock:
+            return {order: list(types) for order, types in self._by_order.items()}
+
+    def forget(self) -> None:
+        """Forget what has arrived, before all of it is published again."""
+        with self._lock:
+            self._ids.clear()
+            self._by_order.clear()
 
     @contextmanager
     def following(self) -> Iterator[None]:
@@ -55,8 +60,7 @@ class EventFollower:
                 last = entry_id
 
     def _keep(self, event: dict[str, Any]) -> None:
-        if event["id"] in self._ids:
-            self.repeated += 1
-            return
-        self._ids.add(event["id"])
-        self.by_order[event["subject"]].append(event["type"])
+        with self._lock:
+            if event["id"] not in self._ids:
+                self._ids.add(event["id"])
+                self._by_order[event["subject"]].append(event["type"])
