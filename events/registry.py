@@ -8,7 +8,7 @@ from typing import Final
 
 from django.apps import apps
 
-from events.event_types import EventType, Payload
+from events.event_types import Payload
 
 _declared: Final[dict[tuple[str, int], type[Payload]]] = {}
 
@@ -36,12 +36,6 @@ def register(payload: type[Payload]) -> None:
 def payloads() -> list[type[Payload]]:
     """Return the class of each registered type, by name and version."""
     return [_declared[key] for key in sorted(_declared)]
-
-
-def find(name: str, version: int) -> EventType | None:
-    """Return a registered type; None for one that this code does not have."""
-    payload = _declared.get((name, version))
-    return payload.event_type if payload else None
 
 
 def names() -> list[str]:

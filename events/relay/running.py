@@ -13,7 +13,10 @@ from events.relay.transports import chosen_transports
 
 
 def relay_until_stopped() -> None:
-    """Publish events to every chosen transport until SIGTERM or SIGINT. Raises ImproperlyConfigured."""
+    """Publish events to every chosen transport until SIGTERM or SIGINT. Raises ImproperlyConfigured.
+
+    Without a transport it only waits: a process that ends would be started again and again.
+    """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -31,6 +34,7 @@ def relay_until_stopped() -> None:
     threads = [threading.Thread(target=_run, args=(relay, stop)) for relay in relays]
     for thread in threads:
         thread.start()
+    stop.wait()
     for thread in threads:
         thread.join()
 

@@ -8,14 +8,17 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models.functions import Now
+from pytest_django import Settings
 
 from events.event_types import Event, Payload
 from events.models import OutboxEvent, TransportPosition
 from events.relay import relay as relay_module
 from events.relay.positions import LEASE, Lease, LeaseLost, acquire, advance, release
 from events.relay.relay import Relay
+from events.relay.running import relay_until_stopped
 from events.relay.transport import ServerRestarted, TransportUnavailable
 from events.services import record
+from tests.support.threads import start_thread
 from tests.support.waits import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -271,3 +274,19 @@ def test_a_database_that_is_away_costs_time_only(
 def test_the_lease_is_longer_than_all_that_a_relay_does_between_two_renewals() -> None:
     assert LEASE.total_seconds() > relay_module.LONGEST_BACK_OFF_SECONDS
     assert LEASE.total_seconds() > relay_module.RENEW_SECONDS + 5
+
+
+def test_without_a_transport_the_process_stays_until_it_is_stopped(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.EVENT_TRANSPORTS = []
+    stops: list[Callable[..., None]] = []
+    monkeypatch.setattr("signal.signal", lambda _, stop: stops.append(stop))
+
+    process = start_thread(relay_until_stopped)
+    wait_until(lambda: len(stops) == 2)
+    with pytest.raises(TimeoutError):
+        process.result(0.2)
+    stops[0]()
+
+    process.result(30)
